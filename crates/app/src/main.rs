@@ -1,0 +1,3 @@
+//! The `trierarch` binary: arguments, environment, wiring, signals.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One synchronous commit of a change set: classes, caches, reverse maps, snapshots and a report.

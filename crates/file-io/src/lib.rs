@@ -1,0 +1,1 @@
+//! A folder of YAML files as a source of configuration.

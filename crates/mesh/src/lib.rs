@@ -1,0 +1,1 @@
+//! The immutable mesh: indexes by question, and the Reader that records what was asked.

@@ -1,0 +1,1 @@
+//! The vocabulary of the mesh: hosts, namespaces, labels, protocols, localities, fingerprints.

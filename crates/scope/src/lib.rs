@@ -1,0 +1,1 @@
+//! Classes of proxies and what one class may see.

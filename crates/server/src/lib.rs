@@ -1,0 +1,1 @@
+//! tonic and HTTP shells: ADS, readiness, metrics, debug.

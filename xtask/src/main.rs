@@ -1,0 +1,3 @@
+//! Chores of the project: tidy, golden, parity, ci.
+
+fn main() {}
