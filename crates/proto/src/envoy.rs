@@ -246,6 +246,24 @@ pub use envoy_types::pb::opentelemetry::proto::common::v1 as otel_common;
 // Matching inputs, principals and load balancing policies.
 /// Filters wrapped in a match tree.
 pub use envoy_types::pb::envoy::extensions::common::matching::v3 as matching;
+/// Client-side weighted round robin policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::client_side_weighted_round_robin::v3 as lb_client_side_wrr;
+/// Shared parts of load balancing policies.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3 as lb_common;
+/// Least request policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::least_request::v3 as lb_least_request;
+/// Maglev policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::maglev::v3 as lb_maglev;
+/// Policy that honours a host chosen beforehand.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::override_host::v3 as lb_override_host;
+/// Random policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::random::v3 as lb_random;
+/// Ring hash policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::ring_hash::v3 as lb_ring_hash;
+/// Round robin policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::round_robin::v3 as lb_round_robin;
+/// Locality-weighted policy.
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::wrr_locality::v3 as lb_wrr_locality;
 /// Match inputs read from the connection.
 pub use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3 as matching_network;
 /// Match inputs read from the peer certificate.
@@ -264,21 +282,3 @@ pub use envoy_types::pb::envoy::extensions::rbac::audit_loggers::stream::v3 as r
 pub use envoy_types::pb::envoy::extensions::rbac::matchers::upstream_ip_port::v3 as rbac_upstream_ip_port;
 /// RBAC principal of any verified peer.
 pub use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as rbac_mtls_authenticated;
-/// Shared parts of load balancing policies.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3 as lb_common;
-/// Round robin policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::round_robin::v3 as lb_round_robin;
-/// Least request policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::least_request::v3 as lb_least_request;
-/// Random policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::random::v3 as lb_random;
-/// Ring hash policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::ring_hash::v3 as lb_ring_hash;
-/// Maglev policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::maglev::v3 as lb_maglev;
-/// Locality-weighted policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::wrr_locality::v3 as lb_wrr_locality;
-/// Client-side weighted round robin policy.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::client_side_weighted_round_robin::v3 as lb_client_side_wrr;
-/// Policy that honours a host chosen beforehand.
-pub use envoy_types::pb::envoy::extensions::load_balancing_policies::override_host::v3 as lb_override_host;

@@ -12,10 +12,7 @@ pub fn bytes<M: Message + Name>(message: &M) -> Bytes {
 
 /// The message as an `Any` under its own type URL.
 pub fn any<M: Message + Name>(message: &M) -> Any {
-    Any {
-        type_url: url::<M>(),
-        value: bytes(message).into(),
-    }
+    Any { type_url: url::<M>(), value: bytes(message).into() }
 }
 
 /// The type URL of a message type, with Google's prefix.

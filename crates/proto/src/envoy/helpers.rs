@@ -2,8 +2,8 @@
 //! fields hold. Wrappers are named after the wrapped type (`uint32`), members of a `Struct` end in `_value`.
 
 use super::google::{
-    BoolValue, DoubleValue, Duration, ListValue, NullValue, StringValue, Struct, UInt32Value,
-    UInt64Value, Value, value::Kind,
+    BoolValue, DoubleValue, Duration, ListValue, NullValue, StringValue, Struct, UInt32Value, UInt64Value,
+    Value, value::Kind,
 };
 
 /// A duration, to the nanosecond. Seconds beyond the signed range are cut to its end.
@@ -16,18 +16,12 @@ pub fn duration(value: core::time::Duration) -> Duration {
 
 /// A duration of whole seconds.
 pub fn seconds(value: i64) -> Duration {
-    Duration {
-        seconds: value,
-        nanos: 0,
-    }
+    Duration { seconds: value, nanos: 0 }
 }
 
 /// A duration of milliseconds.
 pub fn millis(value: i64) -> Duration {
-    Duration {
-        seconds: value / 1000,
-        nanos: (value % 1000) as i32 * 1_000_000,
-    }
+    Duration { seconds: value / 1000, nanos: (value % 1000) as i32 * 1_000_000 }
 }
 
 /// An optional unsigned 32-bit number that is present.
@@ -52,19 +46,12 @@ pub fn double(value: f64) -> DoubleValue {
 
 /// An optional string that is present.
 pub fn string(value: impl Into<String>) -> StringValue {
-    StringValue {
-        value: value.into(),
-    }
+    StringValue { value: value.into() }
 }
 
 /// A `Struct` of the given members; the last of two equal keys wins.
 pub fn struct_of<K: Into<String>>(members: impl IntoIterator<Item = (K, Value)>) -> Struct {
-    Struct {
-        fields: members
-            .into_iter()
-            .map(|(key, value)| (key.into(), value))
-            .collect(),
-    }
+    Struct { fields: members.into_iter().map(|(key, value)| (key.into(), value)).collect() }
 }
 
 /// A value that is a `Struct` of the given members.
@@ -74,9 +61,7 @@ pub fn struct_value<K: Into<String>>(members: impl IntoIterator<Item = (K, Value
 
 /// A value that is a list.
 pub fn list_value(values: impl IntoIterator<Item = Value>) -> Value {
-    kind(Kind::ListValue(ListValue {
-        values: values.into_iter().collect(),
-    }))
+    kind(Kind::ListValue(ListValue { values: values.into_iter().collect() }))
 }
 
 /// A value that is a string.
