@@ -1,0 +1,11 @@
+//! A stock Envoy for tests and the demo: its bootstrap, the process, and what its admin pages say.
+
+mod admin;
+mod bootstrap;
+mod process;
+#[cfg(test)]
+mod tests;
+
+pub use admin::Admin;
+pub use bootstrap::{Bootstrap, Node, NodeKind, Protocol};
+pub use process::{Envoy, NEWEST, OLDEST, binary};
