@@ -2,7 +2,9 @@
 
 pub mod descriptors;
 pub mod envoy;
+pub mod json;
 pub mod pack;
+pub mod raw;
 pub mod supplement;
 pub mod type_url;
 
