@@ -1,1 +1,4 @@
 //! Classes of proxies and what one class may see.
+mod node;
+
+pub use node::*;
