@@ -1,1 +1,31 @@
-//! Bytes to validated, fingerprinted objects or a Rejection that names object, field and reason.
+//! Objects of Kubernetes, as JSON values, become typed, fingerprinted `Arc<Object<T>>` or a [`Rejection`] that names
+//! object, field and reason. [`ConfigStore`] holds them, [`Changeset`] moves it from one state to the next.
+//!
+//! Only structure is judged here: whether the kind is known, the name usable, each field of its type. What a value
+//! means, and whether it makes sense, is the business of the crates above. No input can make this crate panic.
+
+mod change;
+mod key;
+mod kind;
+mod meta;
+mod object;
+mod parse;
+mod rejection;
+mod store;
+mod value;
+
+pub mod gateway_api;
+pub mod istio;
+pub mod k8s;
+
+pub use change::{Change, Changeset};
+pub use key::ConfigKey;
+pub use kind::Kind;
+pub use meta::{Meta, OwnerReference};
+pub use object::{AnyObject, Object, Resource};
+pub use parse::parse;
+pub use rejection::Rejection;
+pub use store::{ConfigStore, ObjectMap};
+
+#[cfg(test)]
+mod tests;

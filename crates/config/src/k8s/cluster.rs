@@ -1,0 +1,48 @@
+//! Kinds of which mostly the metadata is read: Node (labels, addresses), Namespace, ServiceAccount.
+
+use serde::Deserialize;
+
+/// A Node. Its locality is in its labels (K08).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "NodeDocument")]
+pub struct Node {
+    /// Addresses.
+    pub addresses: Vec<NodeAddress>,
+}
+
+/// An address of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    /// `InternalIP`, `ExternalIP`, `Hostname`, ...
+    #[serde(rename = "type")]
+    pub address_type: String,
+    /// The address.
+    pub address: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeDocument {
+    status: NodeStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeStatus {
+    addresses: Vec<NodeAddress>,
+}
+
+impl From<NodeDocument> for Node {
+    fn from(document: NodeDocument) -> Self {
+        Self { addresses: document.status.addresses }
+    }
+}
+
+/// A Namespace; all there is to know is in its metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+pub struct Namespace {}
+
+/// A ServiceAccount; all there is to know is in its metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+pub struct ServiceAccount {}

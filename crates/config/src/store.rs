@@ -1,0 +1,165 @@
+//! All objects of the mesh, by kind, in persistent maps: a clone costs a few counters, and two stores share what did
+//! not change between them.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use model::Namespace;
+
+use crate::kind::for_every_kind;
+use crate::{AnyObject, Change, Changeset, ConfigKey, Kind, Object};
+
+/// The objects of one kind, in the order of namespace, then name.
+#[derive(Debug)]
+pub struct ObjectMap<T>(OrdMap<(Namespace, Arc<str>), Arc<Object<T>>>);
+
+impl<T> ObjectMap<T> {
+    /// Every object.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Object<T>>> {
+        self.0.values()
+    }
+
+    /// The objects of one namespace.
+    pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object<T>>> {
+        let first = (Namespace::from(namespace), Arc::from(""));
+        self.0
+            .range(first..)
+            .map(|(_, object)| object)
+            .take_while(move |object| *object.meta.namespace == *namespace)
+    }
+
+    /// One object; kinds of the cluster have an empty namespace.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Object<T>>> {
+        self.0.get(&(Namespace::from(namespace), Arc::from(name)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are one and the same map in memory; then they are equal, at no cost.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
+    /// Puts an object in place, or takes it out. Returns what was there if that differs.
+    fn put(
+        &mut self,
+        key: (Namespace, Arc<str>),
+        new: Option<&Arc<Object<T>>>,
+    ) -> Option<Option<Arc<Object<T>>>> {
+        let old = self.0.get(&key).cloned();
+        if old.as_ref() == new {
+            return None;
+        }
+        match new {
+            Some(object) => self.0.insert(key, object.clone()),
+            None => self.0.remove(&key),
+        };
+        Some(old)
+    }
+}
+
+impl<T> Clone for ObjectMap<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for ObjectMap<T> {
+    fn default() -> Self {
+        Self(OrdMap::new())
+    }
+}
+
+impl<'a, T> IntoIterator for &'a ObjectMap<T> {
+    type Item = &'a Arc<Object<T>>;
+    type IntoIter = Box<dyn Iterator<Item = &'a Arc<Object<T>>> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+macro_rules! define_store {
+    ($($variant:ident $field:ident $group:literal $kind:literal [$($version:literal),+] $scope:ident $shape:ident $type:ty;)+) => {
+        /// Every object of the mesh.
+        #[derive(Clone, Debug, Default)]
+        pub struct ConfigStore {
+            $($field: ObjectMap<$type>,)+
+        }
+
+        impl ConfigStore {
+            $(
+                #[doc = concat!("The objects `", $kind, "` of `", $group, "`.")]
+                pub fn $field(&self) -> &ObjectMap<$type> {
+                    &self.$field
+                }
+            )+
+
+            /// One object of any kind.
+            pub fn get(&self, key: &ConfigKey) -> Option<AnyObject> {
+                match key.kind {
+                    $(Kind::$variant => self.$field.get(&key.namespace, &key.name).cloned().map(AnyObject::$variant),)+
+                }
+            }
+
+            /// How many objects there are.
+            pub fn len(&self) -> usize {
+                0 $(+ self.$field.len())+
+            }
+
+            /// Every object, in the order of keys.
+            pub fn iter(&self) -> impl Iterator<Item = AnyObject> + '_ {
+                std::iter::empty()$(.chain(self.$field.iter().cloned().map(AnyObject::$variant)))+
+            }
+
+            fn put(&mut self, key: &ConfigKey, new: Option<&AnyObject>) -> Option<Option<AnyObject>> {
+                let place = (key.namespace.clone(), key.name.clone());
+                match (key.kind, new) {
+                    $(
+                        (Kind::$variant, Some(AnyObject::$variant(object))) =>
+                            self.$field.put(place, Some(object)).map(|old| old.map(AnyObject::$variant)),
+                        // A changeset files every object under its own key, so `new` can only be none here.
+                        (Kind::$variant, _) =>
+                            self.$field.put(place, None).map(|old| old.map(AnyObject::$variant)),
+                    )+
+                }
+            }
+        }
+    };
+}
+for_every_kind!(define_store);
+
+impl ConfigStore {
+    /// Whether there is no object.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Applies a changeset and returns what did change, in the order of keys. An object whose fingerprint is
+    /// unchanged, or a deletion of what is not there, is no change.
+    pub fn apply(&mut self, changes: Changeset) -> Vec<Change> {
+        changes
+            .into_iter()
+            .filter_map(|(key, new)| {
+                let old = self.put(&key, new.as_ref())?;
+                Some(Change { key, old, new })
+            })
+            .collect()
+    }
+}
+
+impl FromIterator<AnyObject> for ConfigStore {
+    fn from_iter<I: IntoIterator<Item = AnyObject>>(objects: I) -> Self {
+        let mut store = Self::default();
+        store.apply(objects.into_iter().collect());
+        store
+    }
+}
