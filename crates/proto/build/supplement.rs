@@ -3,6 +3,7 @@
 
 use super::descriptors::{Roots, relative};
 use prost_build::Config;
+use prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto};
 
 /// Messages of `envoy-types` that our files mention, and where the crate names them.
 const KNOWN: &[(&str, &str)] = &[
@@ -31,8 +32,8 @@ pub(crate) fn build(roots: &Roots) -> Vec<String> {
         file.extension.clear();
         file.service.clear();
         let package = format!(".{}", file.package());
-        let messages = file.message_type.iter().map(|message| message.name());
-        for name in messages.chain(file.enum_type.iter().map(|kind| kind.name())) {
+        let messages = file.message_type.iter().map(DescriptorProto::name);
+        for name in messages.chain(file.enum_type.iter().map(EnumDescriptorProto::name)) {
             let name = format!("{package}.{name}");
             if !KNOWN.iter().any(|(known, _)| *known == package || *known == name) {
                 config.extern_path(name, "crate::not_generated");

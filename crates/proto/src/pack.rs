@@ -1,7 +1,7 @@
 //! The one way from a message to bytes that anybody may keep, compare or send: same message, same bytes.
 //!
 //! `envoy-types` keeps map fields in hash maps, so what `prost` encodes comes out in another order every time. Here the
-//! encoded entries are put in order of key afterwards, in place (P05, invariant I2: same input, same bytes).
+//! encoded entries are put in order of key afterwards, in place (invariant I2: same input, same bytes).
 
 mod order;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Discovery responses whose resources are bytes already: one resource rendered once is shared by every response that
-//! carries it, and copied only into the socket's buffer (P05).
+//! carries it, and copied only into the socket's buffer.
 //!
 //! On the wire these are `envoy.service.discovery.v3.DiscoveryResponse` and `DeltaDiscoveryResponse`; the generated
 //! types own every resource as a vector and would clone it for each proxy.

@@ -41,3 +41,38 @@ pub const DEBUG_CONFIG_DUMP: &str = "istio.io/debug/config_dump";
 pub fn message_name(type_url: &str) -> &str {
     type_url.rsplit_once('/').map_or(type_url, |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_envoy_asks_for_has_a_descriptor() {
+        for url in [CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION_CONFIG, NAME_TABLE] {
+            assert!(url.starts_with(PREFIX));
+            assert!(crate::descriptors::message(message_name(url)).is_some(), "{url}");
+        }
+    }
+
+    #[test]
+    fn every_filter_of_istio_has_a_descriptor() {
+        for name in [
+            "stats.PluginConfig",
+            "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+            "envoy.tcp.metadataexchange.config.MetadataExchange",
+            "io.istio.http.peer_metadata.Config",
+            "udpa.type.v1.TypedStruct",
+            "xds.type.v3.TypedStruct",
+            "xds.type.matcher.v3.IPMatcher",
+            "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+        ] {
+            assert!(crate::descriptors::message(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_follows_the_last_slash() {
+        assert_eq!(message_name("a/b/c.D"), "c.D");
+        assert_eq!(message_name("c.D"), "c.D");
+    }
+}
