@@ -19,10 +19,9 @@ const SPELLED_OUT: &[(&str, &str, &str)] = &[(
     " .envoy.extensions.common.dynamic_forward_proxy.",
 )];
 
-/// Where proto files are looked up: ours first, Istio's among them, then each root inside the carrier's folder.
+/// Where proto files are looked up: ours first, then each root inside the carrier's folder.
 pub(crate) struct Roots {
     pub(crate) ours: PathBuf,
-    istio: PathBuf,
     pub(crate) theirs: Vec<PathBuf>,
 }
 
@@ -41,17 +40,13 @@ impl Roots {
             "client_model",
             "ratelimit",
         ];
-        Self {
-            istio: ours.join("istio"),
-            ours,
-            theirs: theirs.iter().map(|root| carried.join(root)).collect(),
-        }
+        Self { ours, theirs: theirs.iter().map(|root| carried.join(root)).collect() }
     }
 
     /// A compiler that finds files below every root.
     pub(crate) fn compiler(&self) -> Compiler {
         let mut compiler = Compiler::with_file_resolver(Reader(
-            [&self.ours, &self.istio].into_iter().chain(&self.theirs).cloned().collect(),
+            core::iter::once(&self.ours).chain(&self.theirs).cloned().collect(),
         ));
         compiler.include_imports(true);
         compiler
@@ -76,13 +71,10 @@ impl FileResolver for Reader {
 }
 
 /// Writes `descriptors.bin`: the carrier's files, the supplement and Istio's.
-pub(crate) fn build(roots: &Roots, supplement: &[String], out: &Path) {
+pub(crate) fn build(roots: &Roots, out: &Path) {
     let mut pool = DescriptorPool::new();
     let mut files: Vec<String> = roots.theirs.iter().flat_map(|root| relative(root)).collect();
-    files.extend_from_slice(supplement);
-    if roots.istio.is_dir() {
-        files.extend(relative(&roots.istio));
-    }
+    files.extend(relative(&roots.ours));
     compile_into(&mut pool, roots, files);
     std::fs::write(out.join("descriptors.bin"), pool.encode_to_vec()).expect("the output folder is writable");
 }

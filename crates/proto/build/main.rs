@@ -17,6 +17,6 @@ fn main() {
 
     let roots = descriptors::Roots::find(&manifest);
     istio::build();
-    let supplement = supplement::build(&roots);
-    descriptors::build(&roots, &supplement, &out);
+    supplement::build(&roots);
+    descriptors::build(&roots, &out);
 }
