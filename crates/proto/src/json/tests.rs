@@ -1,3 +1,5 @@
+//! What dumps show, what patches may write, and that every recorded resource survives the way there and back.
+
 use super::*;
 use crate::envoy::{core, google, route};
 use crate::type_url;

@@ -1,3 +1,5 @@
+//! The same message gives the same bytes, whatever order its maps come in.
+
 use super::*;
 use crate::envoy::core::Metadata;
 use crate::envoy::google::{self, Struct};

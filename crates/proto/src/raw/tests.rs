@@ -1,3 +1,5 @@
+//! Raw responses have the bytes of the typed ones.
+
 use super::*;
 use crate::envoy::cluster::Cluster;
 use crate::envoy::discovery::{DeltaDiscoveryResponse, DiscoveryResponse, Resource};
