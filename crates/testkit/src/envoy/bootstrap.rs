@@ -126,9 +126,6 @@ impl Bootstrap {
                 "lds_config": over_ads,
             },
             "static_resources": {"clusters": [self.discovery_cluster()]},
-            "layered_runtime": {
-                "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": 2_147_483_647}}],
-            },
         })
     }
 
