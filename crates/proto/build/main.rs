@@ -16,7 +16,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../../proto");
 
     let roots = descriptors::Roots::find(&manifest);
-    istio::build();
+    istio::build(&roots, &out);
     supplement::build(&roots);
     descriptors::build(&roots, &out);
 }

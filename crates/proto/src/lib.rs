@@ -2,11 +2,13 @@
 
 pub mod descriptors;
 pub mod envoy;
+pub mod istio;
 pub mod json;
 pub mod pack;
 pub mod raw;
 pub mod supplement;
 pub mod type_url;
+pub mod wkt;
 
 /// The MySQL proxy.
 pub use supplement::envoy::extensions::filters::network::mysql_proxy::v3 as mysql_proxy;
