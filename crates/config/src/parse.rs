@@ -52,10 +52,12 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
             format!("version {} of {kind} is not known, these are: {known}", cut(version)),
         ));
     }
+    // Named early, so that a rejection can say which object it means even if its metadata is what is wrong.
+    fault.key = early_key(kind, &document);
     if too_deep {
         return Err(fault.at("", format!("the document nests deeper than {MAX_DEPTH} levels")));
     }
-    for (_, member) in document.iter_mut() {
+    for (_, member) in &mut document {
         strip_nulls(member);
     }
     document.retain(|_, member| !member.is_null());
@@ -72,11 +74,7 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
     }
     check_name(&raw.name, MAX_NAME).map_err(|reason| fault.at("metadata.name", reason))?;
     check_name(&raw.namespace, MAX_NAMESPACE).map_err(|reason| fault.at("metadata.namespace", reason))?;
-    let namespace = match (kind.is_namespaced(), raw.namespace.as_str()) {
-        (false, _) => Namespace::default(),
-        (true, "") => Namespace::from(DEFAULT_NAMESPACE),
-        (true, name) => Namespace::from(name),
-    };
+    let namespace = settle_namespace(kind, &raw.namespace);
     fault.key = Some(ConfigKey::new(kind, namespace.clone(), raw.name.as_str()));
     let creation = match raw.creation_timestamp.as_str() {
         "" => Timestamp::default(),
@@ -85,6 +83,27 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
         })?,
     };
     read_kind(kind, raw.settle(namespace, creation), document, &fault).map(Some)
+}
+
+/// The key, as far as an unread document shows it.
+fn early_key(kind: Kind, document: &Map<String, Value>) -> Option<ConfigKey> {
+    let metadata = document.get("metadata")?;
+    let text = |member: &str| metadata.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("namespace"), text("name"));
+    if name.is_empty() || check_name(name, MAX_NAME).is_err() || check_name(namespace, MAX_NAMESPACE).is_err()
+    {
+        return None;
+    }
+    Some(ConfigKey::new(kind, settle_namespace(kind, namespace), name))
+}
+
+/// The namespace of an object that states this one.
+fn settle_namespace(kind: Kind, stated: &str) -> Namespace {
+    match (kind.is_namespaced(), stated) {
+        (false, _) => Namespace::default(),
+        (true, "") => Namespace::from(DEFAULT_NAMESPACE),
+        (true, stated) => Namespace::from(stated),
+    }
 }
 
 macro_rules! define_read_kind {
