@@ -5,12 +5,14 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use model::{Fingerprint, Fingerprinter, Namespace, Timestamp};
+use proto::istio::struct_paths;
+use proto::wkt::strip_nulls;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::depth::{MAX_DEPTH, is_too_deep};
 use crate::kind::for_every_kind;
 use crate::meta::{RawMeta, timestamp};
-use crate::value::{MAX_DEPTH, is_too_deep, strip_nulls};
 use crate::{AnyObject, ConfigKey, Kind, Meta, Object, Rejection, Resource};
 
 /// Longest name of an object.
@@ -57,10 +59,10 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
     if too_deep {
         return Err(fault.at("", format!("the document nests deeper than {MAX_DEPTH} levels")));
     }
-    for (_, member) in &mut document {
-        strip_nulls(member);
-    }
     document.retain(|_, member| !member.is_null());
+    for (name, member) in &mut document {
+        strip_nulls(member, if name == "spec" { struct_paths(kind.name()) } else { &[] });
+    }
 
     let metadata = document.remove("metadata").unwrap_or_else(|| Value::Object(Map::new()));
     let raw: RawMeta = fault.read(kind, metadata, "metadata")?;
