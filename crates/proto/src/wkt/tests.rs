@@ -53,6 +53,9 @@ fn moments_survive_text() {
     assert_eq!(Timestamp::parse("2024-01-01T00:00:00Z").unwrap().seconds, 1_704_067_200);
     assert_eq!(Timestamp::parse("2024-01-01"), None);
     assert_eq!(Timestamp::parse("2024-13-01T00:00:00Z"), None);
+    assert_eq!(Timestamp::parse("9223372036854775807-01-01T00:00:00Z"), None);
+    assert_eq!(Timestamp::parse("2024-01-01T00:00:00+9223372036854775807:00"), None);
+    assert_eq!(Timestamp { seconds: i64::MAX, nanos: 0 }.to_string(), "9999-12-31T23:59:59Z");
 }
 
 #[test]

@@ -5,6 +5,9 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const DAY: i64 = 86_400;
+/// The first and the last second that RFC 3339 can write, those of the years 1 and 9999.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
 
 /// A moment in time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -30,10 +33,17 @@ impl Timestamp {
             "Z" | "z" => 0,
             zone => {
                 let [hours, minutes] = numbers(&zone[1..], ':')?;
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
                 (hours * 3600 + minutes * 60) * if zone.starts_with('-') { -1 } else { 1 }
             }
         };
-        let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
+        let in_range = (1..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && hour < 24
+            && minute < 60;
         if !in_range || second > 59 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
@@ -63,7 +73,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (day, second) = (self.seconds.div_euclid(DAY), self.seconds.rem_euclid(DAY));
+        let seconds = self.seconds.clamp(FIRST, LAST);
+        let (day, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
         // The guess is never late, and at most a year or two early.
         let mut year = 1970 + day.div_euclid(366).min(day.div_euclid(365));
         while days(year + 1, 1, 1) <= day {
