@@ -1,1 +1,3 @@
 //! Tests that cross crates: golden, parity, real Envoy.
+
+pub mod parity;

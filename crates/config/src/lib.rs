@@ -5,7 +5,6 @@
 //! means, and whether it makes sense, is the business of the crates above. No input can make this crate panic.
 
 mod change;
-mod depth;
 mod key;
 mod kind;
 mod meta;
@@ -13,9 +12,12 @@ mod object;
 mod parse;
 mod rejection;
 mod store;
+mod value;
 
 pub mod gateway_api;
+pub mod istio;
 pub mod k8s;
+pub mod mesh_config;
 
 pub use change::{Change, Changeset};
 pub use key::ConfigKey;

@@ -1,1 +1,9 @@
-//! One synchronous commit of a change set: classes, caches, reverse maps, snapshots and a report.
+//! One synchronous commit of a change set: mesh, classes, caches and reverse maps in, snapshots and a report out.
+//!
+//! The engine owns no thread and no clock. `app` calls it from the control thread; what must be told to anybody is
+//! in the returned report.
+
+mod assemble;
+mod cache;
+
+pub use assemble::{Generated, generate};

@@ -1,1 +1,42 @@
-//! The immutable mesh: indexes by question, and the Reader that records what was asked.
+//! The immutable mesh: facts and indexes, answered by question.
+//!
+//! `Mesh::build` makes it from a configuration store; `Mesh::advance` makes the next one from a change set and says
+//! which questions have another answer now. Above this crate facts are read only through a [`Reader`], whose methods
+//! are questions and which notes every one of them, an answer of "none" included (rule 1: reads are recorded).
+//!
+//! Reading order: `service` and `endpoint` (the facts), `kubernetes` and `service_entry` (where they come from),
+//! `reader` (the questions), `mesh` (building and advancing).
+
+mod destination_rule;
+mod endpoint;
+mod endpoints;
+mod export;
+mod fact;
+mod features;
+mod gateway;
+mod kubernetes;
+mod mesh;
+mod policy;
+mod reader;
+mod service;
+mod service_entry;
+mod settings;
+mod sidecar;
+mod virtual_service;
+mod workload;
+mod workload_endpoints;
+
+pub use destination_rule::{DestinationRuleIndex, MergedDestinationRule};
+pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};
+pub use export::ExportTo;
+pub use fact::Fact;
+pub use features::Features;
+pub use mesh::{Dirty, Mesh};
+pub use reader::{Question, Reader, Reads};
+pub use service::{
+    KubernetesAttributes, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution,
+    UNSPECIFIED_V4,
+};
+pub use settings::{Base, MeshSettings};
+pub use virtual_service::VirtualService;
+pub use workload::{OwnService, WorkloadFacts};

@@ -1,4 +1,15 @@
 //! Classes of proxies and what one class may see.
-mod node;
+//!
+//! `node` reads what a proxy says of itself; `class` keeps of it what can change its configuration, so that replicas
+//! share one class; `proxy_scope` and its neighbours answer, once per class, which services, VirtualServices and
+//! rules apply (spec section 5).
 
+mod class;
+mod egress;
+mod node;
+mod proxy_scope;
+
+pub use class::{IpFamilies, ProxyClass};
+pub use egress::EgressListener;
 pub use node::*;
+pub use proxy_scope::ProxyScope;

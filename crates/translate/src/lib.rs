@@ -1,1 +1,17 @@
-//! Scope and mesh to Envoy resources: select gathers inputs, render makes bytes from them alone.
+//! Scope and mesh to Envoy resources, in two steps: `select` (cheap, per class of proxies) gathers facts into a
+//! plain input; `render` takes only that input and returns the message (rule 2: the input is the key).
+//!
+//! Nothing here fails, blocks, logs or panics on user input: it returns values and [`model::Issue`]s, and drops the
+//! smallest broken unit (invariant I3). One Istio field is read in one file; generated types are always qualified
+//! (`envoy::cluster::Cluster`, `istio::networking::HttpRoute`).
+
+pub mod cluster;
+mod context;
+pub mod endpoint;
+mod input;
+pub mod listener;
+pub mod name_table;
+pub mod route;
+
+pub use context::{Context, RenderCache};
+pub use input::{Input, Piece, Reference, Rendered, Resource};

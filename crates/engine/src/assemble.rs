@@ -1,0 +1,76 @@
+//! Everything one class gets, from nothing: the plain full build, and the oracle of every shortcut.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mesh::{Mesh, Reader};
+use scope::{Proxy, ProxyClass, ProxyScope};
+use translate::{Context, Reference, RenderCache, Resource};
+
+use crate::cache::Cache;
+
+/// All resources of one class, by type. Closed under reference: every load assignment and route configuration that
+/// a cluster or listener names is there.
+#[derive(Clone, Debug, Default)]
+pub struct Generated {
+    /// CDS, in order.
+    pub clusters: Vec<Resource>,
+    /// EDS, by name.
+    pub endpoints: Vec<Resource>,
+    /// LDS, in order.
+    pub listeners: Vec<Resource>,
+    /// RDS, by name.
+    pub routes: Vec<Resource>,
+    /// NDS.
+    pub name_table: Option<Resource>,
+    /// ECDS, by name.
+    pub extensions: Vec<Resource>,
+}
+
+/// Builds everything for one proxy.
+pub fn generate(mesh: &Mesh, proxy: &Proxy) -> Generated {
+    let reader = Reader::new(mesh);
+    let class = Arc::new(ProxyClass::of(proxy, &reader));
+    let scope = ProxyScope::build(class, &reader);
+    let cache = Cache::default();
+    generate_for(&Context { reader: &reader, scope: &scope, cache: &cache as &dyn RenderCache })
+}
+
+pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {
+    let clusters = translate::cluster::generate(ctx);
+    let listeners = translate::listener::generate(ctx);
+    let endpoints = endpoint_names(&clusters)
+        .iter()
+        .filter_map(|name| translate::endpoint::generate(ctx, name))
+        .collect();
+    let routes =
+        route_names(&listeners).iter().filter_map(|name| translate::route::generate(ctx, name)).collect();
+    Generated {
+        clusters,
+        endpoints,
+        listeners,
+        routes,
+        name_table: translate::name_table::generate(ctx),
+        extensions: Vec::new(),
+    }
+}
+
+/// The load assignments that clusters name.
+pub(crate) fn endpoint_names(clusters: &[Resource]) -> BTreeSet<String> {
+    references(clusters, |reference| match reference {
+        Reference::Endpoints(name) => Some(name),
+        _ => None,
+    })
+}
+
+/// The route configurations that listeners name.
+pub(crate) fn route_names(listeners: &[Resource]) -> BTreeSet<String> {
+    references(listeners, |reference| match reference {
+        Reference::Routes(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn references(resources: &[Resource], pick: impl Fn(&Reference) -> Option<&String>) -> BTreeSet<String> {
+    resources.iter().flat_map(|r| r.piece.references.iter()).filter_map(|r| pick(r).cloned()).collect()
+}

@@ -1,0 +1,1 @@
+//! Gateways: which servers a router serves, merged by port (spec 4.3).

@@ -1,0 +1,278 @@
+//! Building and advancing the mesh. `build` is the oracle; `advance` rebuilds the indexes that changed kinds feed,
+//! keeps the others, and says which questions have another answer (invariant I1: both give the same mesh).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::{Change, Changeset, ConfigStore, Kind};
+use model::{Host, Issue, Namespace};
+
+use crate::destination_rule::DestinationRuleIndex;
+use crate::endpoints::EndpointIndex;
+use crate::virtual_service::VirtualServiceIndex;
+use crate::{Base, MeshSettings, Question, Service, kubernetes, service_entry};
+
+/// The questions with another answer than before, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dirty(BTreeSet<u64>);
+
+impl Dirty {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Marks a question.
+    pub fn mark(&mut self, question: &Question) {
+        self.0.insert(question.id());
+    }
+
+    /// The marked questions' ids.
+    pub fn ids(&self) -> &BTreeSet<u64> {
+        &self.0
+    }
+}
+
+/// All services, by age.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceIndex {
+    /// By age; a ServiceEntry yields one service per host and address.
+    all: Vec<Arc<Service>>,
+    /// One per host and namespace: Kubernetes beats ServiceEntry, else the oldest.
+    by_host: BTreeMap<Host, BTreeMap<Namespace, Arc<Service>>>,
+}
+
+impl ServiceIndex {
+    fn build(store: &ConfigStore, settings: &MeshSettings) -> Self {
+        let mut all: Vec<Arc<Service>> = store
+            .services()
+            .iter()
+            .map(|object| kubernetes::service(object, store, settings))
+            .chain(
+                store.service_entries().iter().flat_map(|object| service_entry::services(object, settings)),
+            )
+            .map(Arc::new)
+            .collect();
+        all.sort_by(|a, b| {
+            let key = |s: &Service| (s.creation, format!("{}.{}", s.name, s.namespace));
+            key(a).cmp(&key(b))
+        });
+        let mut by_host: BTreeMap<Host, BTreeMap<Namespace, Arc<Service>>> = BTreeMap::new();
+        for service in &all {
+            let of_host = by_host.entry(service.host.clone()).or_default();
+            match of_host.get(&service.namespace) {
+                Some(known) if known.is_kubernetes() || !service.is_kubernetes() => {}
+                _ => {
+                    of_host.insert(service.namespace.clone(), Arc::clone(service));
+                }
+            }
+        }
+        Self { all, by_host }
+    }
+
+    /// Every service, by age.
+    pub fn all(&self) -> &[Arc<Service>] {
+        &self.all
+    }
+
+    /// One service per namespace that declares `host`.
+    pub fn by_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
+        self.by_host.get(host).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Those that `namespace` may see: private, exported, public; each by age.
+    pub fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<Service>> {
+        let class = |service: &Service| match &service.export_to {
+            crate::ExportTo::Public => 2,
+            export if service.namespace == *namespace && export.is_private(namespace) => 0,
+            _ => 1,
+        };
+        let mut found: Vec<_> =
+            self.all.iter().filter(|service| service.export_to.visible_to(namespace)).cloned().collect();
+        found.sort_by_key(|service| class(service));
+        found
+    }
+}
+
+/// One consistent, immutable state of everything that was configured.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    store: ConfigStore,
+    base: Arc<Base>,
+    settings: Arc<MeshSettings>,
+    settings_issues: Arc<[Issue]>,
+    services: Arc<ServiceIndex>,
+    endpoints: Arc<EndpointIndex>,
+    virtual_services: Arc<VirtualServiceIndex>,
+    destination_rules: Arc<DestinationRuleIndex>,
+}
+
+impl Mesh {
+    /// Builds everything from nothing.
+    pub fn build(store: ConfigStore, base: Arc<Base>) -> Self {
+        let (settings, issues) = MeshSettings::resolve(&store, &base, None);
+        let settings = Arc::new(settings);
+        let services = Arc::new(ServiceIndex::build(&store, &settings));
+        let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
+        let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings));
+        let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
+        Self {
+            store,
+            base,
+            settings,
+            settings_issues: issues.into(),
+            services,
+            endpoints,
+            virtual_services,
+            destination_rules,
+        }
+    }
+
+    /// The mesh after some changes, and the questions that have another answer now.
+    pub fn advance(&self, changes: Changeset) -> (Self, Dirty) {
+        let mut dirty = Dirty::default();
+        let mut store = self.store.clone();
+        let changes = store.apply(changes);
+        let kinds: BTreeSet<Kind> = changes.iter().map(|change| change.key.kind).collect();
+        let (settings, settings_issues) = if kinds.contains(&Kind::ConfigMap) {
+            let (next, issues) = MeshSettings::resolve(&store, &self.base, Some(&self.settings));
+            (kept(&self.settings, next), issues.into())
+        } else {
+            (Arc::clone(&self.settings), Arc::clone(&self.settings_issues))
+        };
+        let settings_changed = !Arc::ptr_eq(&settings, &self.settings);
+        if settings_changed {
+            dirty.mark(&Question::Settings);
+        }
+        for change in &changes {
+            dirty.mark(&Question::Kind(change.key.kind));
+            dirty.mark(&Question::KindIn(change.key.kind, change.key.namespace.clone()));
+        }
+        let touched = |list: &[Kind]| settings_changed || list.iter().any(|kind| kinds.contains(kind));
+
+        let services = if touched(&[Kind::Service, Kind::ServiceEntry, Kind::Namespace]) {
+            kept(&self.services, ServiceIndex::build(&store, &settings))
+        } else {
+            Arc::clone(&self.services)
+        };
+        if !Arc::ptr_eq(&services, &self.services) {
+            mark_services(&self.services, &services, &mut dirty);
+        }
+        let endpoints = if touched(EndpointIndex::FED_BY) || !Arc::ptr_eq(&services, &self.services) {
+            Arc::new(self.advance_endpoints(
+                &store,
+                &settings,
+                &services,
+                &changes,
+                settings_changed,
+                &mut dirty,
+            ))
+        } else {
+            Arc::clone(&self.endpoints)
+        };
+        let virtual_services = if touched(&[Kind::VirtualService]) {
+            let next = kept(&self.virtual_services, VirtualServiceIndex::build(&store, &settings));
+            if !Arc::ptr_eq(&next, &self.virtual_services) {
+                dirty.mark(&Question::Kind(Kind::VirtualService));
+            }
+            next
+        } else {
+            Arc::clone(&self.virtual_services)
+        };
+        let destination_rules = if touched(&[Kind::DestinationRule]) {
+            let next = kept(&self.destination_rules, DestinationRuleIndex::build(&store, &settings));
+            if !Arc::ptr_eq(&next, &self.destination_rules) {
+                dirty.mark(&Question::Kind(Kind::DestinationRule));
+            }
+            next
+        } else {
+            Arc::clone(&self.destination_rules)
+        };
+        let next = Self {
+            store,
+            base: Arc::clone(&self.base),
+            settings,
+            settings_issues,
+            services,
+            endpoints,
+            virtual_services,
+            destination_rules,
+        };
+        (next, dirty)
+    }
+
+    fn advance_endpoints(
+        &self,
+        store: &ConfigStore,
+        settings: &MeshSettings,
+        services: &ServiceIndex,
+        changes: &[Change],
+        settings_changed: bool,
+        dirty: &mut Dirty,
+    ) -> EndpointIndex {
+        let next = if settings_changed {
+            EndpointIndex::build(store, settings, services)
+        } else {
+            self.endpoints.advance(store, settings, services, changes)
+        };
+        next.mark_changes_since(&self.endpoints, dirty);
+        next
+    }
+
+    /// The objects this mesh was built from.
+    pub fn store(&self) -> &ConfigStore {
+        &self.store
+    }
+
+    /// What is wrong with the mesh configuration that is in the store.
+    pub fn settings_issues(&self) -> &[Issue] {
+        &self.settings_issues
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<MeshSettings> {
+        &self.settings
+    }
+
+    pub(crate) fn services(&self) -> &ServiceIndex {
+        &self.services
+    }
+
+    pub(crate) fn endpoints(&self) -> &EndpointIndex {
+        &self.endpoints
+    }
+
+    pub(crate) fn virtual_services(&self) -> &VirtualServiceIndex {
+        &self.virtual_services
+    }
+
+    pub(crate) fn destination_rules(&self) -> &DestinationRuleIndex {
+        &self.destination_rules
+    }
+
+    /// Every service, for debug pages and counters only; translation asks a [`crate::Reader`].
+    pub fn all_services(&self) -> &[Arc<Service>] {
+        self.services.all()
+    }
+}
+
+/// The old index when the new one is equal, so that nothing downstream moves.
+fn kept<T: PartialEq>(old: &Arc<T>, new: T) -> Arc<T> {
+    if **old == new { Arc::clone(old) } else { Arc::new(new) }
+}
+
+fn mark_services(old: &ServiceIndex, new: &ServiceIndex, dirty: &mut Dirty) {
+    dirty.mark(&Question::Services);
+    let keys = |index: &ServiceIndex| -> BTreeMap<(Host, Namespace), Arc<Service>> {
+        index
+            .by_host
+            .iter()
+            .flat_map(|(host, of)| of.iter().map(|(ns, s)| ((host.clone(), ns.clone()), Arc::clone(s))))
+            .collect()
+    };
+    let (old, new) = (keys(old), keys(new));
+    for key in old.keys().chain(new.keys()) {
+        if old.get(key) != new.get(key) {
+            dirty.mark(&Question::Service(key.0.clone(), key.1.clone()));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Policies by namespace and workload: PeerAuthentication now; the others come with identity.

@@ -1,0 +1,1 @@
+//! Sidecar resources: which one applies to a workload (spec 5.2).

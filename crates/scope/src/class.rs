@@ -1,0 +1,116 @@
+//! A class is every property of a proxy that can change its configuration. Replicas of a Deployment share it, so
+//! work falls from proxies to classes. Labels count only when some selector or translation mentions their key; own
+//! addresses count only where they show in the configuration.
+
+use std::net::IpAddr;
+
+use mesh::{OwnService, Reader};
+use model::{Labels, Locality, Namespace};
+
+use crate::{Dialect, NodeMetadata, Proxy, ProxyType};
+
+/// Which IP families a proxy has, and which comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpFamilies {
+    /// Has an IPv4 address.
+    pub v4: bool,
+    /// Has an IPv6 address.
+    pub v6: bool,
+    /// Its first address is an IPv6 one.
+    pub v6_first: bool,
+}
+
+impl IpFamilies {
+    /// The families of these addresses.
+    pub fn of(addresses: &[IpAddr]) -> Self {
+        Self {
+            v4: addresses.iter().any(IpAddr::is_ipv4),
+            v6: addresses.iter().any(IpAddr::is_ipv6),
+            v6_first: addresses.first().is_some_and(IpAddr::is_ipv6),
+        }
+    }
+
+    /// IPv6 alone.
+    pub fn only_v6(self) -> bool {
+        self.v6 && !self.v4
+    }
+
+    /// Both.
+    pub fn dual(self) -> bool {
+        self.v4 && self.v6
+    }
+
+    /// `0.0.0.0`, or `::` for a proxy that has IPv6 alone.
+    pub fn wildcard(self) -> &'static str {
+        if self.only_v6() { "::" } else { "0.0.0.0" }
+    }
+
+    /// `127.0.0.1`, or `::1` for a proxy that has IPv6 alone.
+    pub fn localhost(self) -> &'static str {
+        if self.only_v6() { "::1" } else { "127.0.0.1" }
+    }
+}
+
+/// What can change a proxy's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProxyClass {
+    /// Sidecar, router, …
+    pub proxy_type: ProxyType,
+    /// Which Envoy builds it must suit.
+    pub dialect: Dialect,
+    /// The namespace whose configuration it gets.
+    pub namespace: Namespace,
+    /// `ns.svc.cluster.local`.
+    pub dns_domain: String,
+    /// `node.cluster`; tracing calls the service so.
+    pub node_cluster: String,
+    /// Labels of the workload whose keys matter.
+    pub labels: Labels,
+    /// The network it is in.
+    pub network: String,
+    /// Where it runs.
+    pub locality: Locality,
+    /// Families of its addresses.
+    pub ip_families: IpFamilies,
+    /// Its addresses, the first first.
+    pub ip_addresses: Vec<IpAddr>,
+    /// Everything it says of itself that translation reads.
+    pub metadata: NodeMetadata,
+    /// Services that its workload is behind, with the ports of the workload.
+    pub own_services: Vec<OwnService>,
+}
+
+impl ProxyClass {
+    /// The class of a proxy, given the mesh.
+    pub fn of(proxy: &Proxy, reader: &Reader<'_>) -> Self {
+        let workload = reader.workload(&proxy.pod_name, &proxy.namespace, &proxy.ip_addresses);
+        let locality = match &workload {
+            Some(facts) if !facts.locality.is_empty() => facts.locality.clone(),
+            _ => proxy.locality.clone(),
+        };
+        let own_services = if proxy.proxy_type == ProxyType::Ztunnel {
+            Vec::new()
+        } else {
+            reader.own_services(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses, &proxy.labels)
+        };
+        Self {
+            proxy_type: proxy.proxy_type,
+            dialect: proxy.dialect,
+            namespace: proxy.config_namespace.clone(),
+            dns_domain: proxy.dns_domain.clone(),
+            node_cluster: proxy.cluster.clone(),
+            labels: proxy.labels.clone(),
+            network: proxy.network.clone(),
+            locality,
+            ip_families: IpFamilies::of(&proxy.ip_addresses),
+            ip_addresses: proxy.ip_addresses.clone(),
+            metadata: proxy.metadata.clone(),
+            own_services,
+        }
+    }
+
+    /// Whether it is a gateway.
+    pub fn is_router(&self) -> bool {
+        self.proxy_type == ProxyType::Router
+    }
+}

@@ -1,0 +1,76 @@
+//! Objects and a node in, resources as protobuf JSON out, decoded from the very bytes that would be sent.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use mesh::{Base, Mesh};
+use prost::Message;
+use proto::envoy;
+use scope::Proxy;
+use serde_json::Value;
+use translate::Resource;
+
+use crate::parity::{Resources, Scenario, name_of, normalize};
+
+/// The mesh that a set of objects makes.
+pub fn mesh_of(objects: &[Value]) -> Result<Mesh> {
+    let parsed = objects
+        .iter()
+        .map(|object| config::parse(object.clone(), "test"))
+        .filter_map(Result::transpose)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|rejection| anyhow!("{rejection}"))?;
+    Ok(Mesh::build(parsed.into_iter().collect(), Arc::new(Base::default())))
+}
+
+/// The proxy that a node in JSON describes.
+pub fn proxy_of(node: &Value) -> Result<Proxy> {
+    let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+    let part = |key: &str| node["locality"][key].as_str().unwrap_or_default().to_owned();
+    let subzone = if node["locality"]["subZone"].is_string() { "subZone" } else { "sub_zone" };
+    let node = scope::Node {
+        id: text("id"),
+        cluster: text("cluster"),
+        metadata: node["metadata"].clone(),
+        locality: model::Locality { region: part("region"), zone: part("zone"), subzone: part(subzone) },
+        extensions: Vec::new(),
+        user_agent: String::new(),
+    };
+    Proxy::parse(&node).map_err(|error| anyhow!("{error}"))
+}
+
+/// Everything a recorded proxy gets from us, normalised.
+pub fn generate(scenario: &Scenario, mesh: &Mesh, proxy: &crate::parity::RecordedProxy) -> Result<Resources> {
+    let _ = scenario;
+    let generated = engine::generate(mesh, &proxy_of(&proxy.node)?);
+    let mut all = Resources::default();
+    let name_table: Vec<Resource> =
+        if proxy.nds { generated.name_table.into_iter().collect() } else { Vec::new() };
+    for (kind, list) in [
+        ("cds", generated.clusters),
+        ("eds", generated.endpoints),
+        ("lds", generated.listeners),
+        ("rds", generated.routes),
+        ("nds", name_table),
+        ("ecds", generated.extensions),
+    ] {
+        let of_type = all.entry(kind.to_owned()).or_default();
+        for resource in list {
+            let mut json = to_json(&resource)?;
+            normalize(&mut json);
+            of_type.insert(name_of(kind, &json), json);
+        }
+    }
+    Ok(all)
+}
+
+/// A resource as protobuf JSON, from its bytes.
+pub fn to_json(resource: &Resource) -> Result<Value> {
+    let any = envoy::google::Any::decode(&resource.piece.bytes[..])?;
+    let mut json = proto::json::any_to_json(&any.type_url, &any.value)
+        .map_err(|error| anyhow!("{}: {error}", resource.name))?;
+    if let Some(map) = json.as_object_mut() {
+        map.remove("@type");
+    }
+    Ok(json)
+}

@@ -1,0 +1,104 @@
+//! What a translator works with: the reader (facts, noted), the scope of the class, and the cache of pieces.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use mesh::{MeshSettings, Reader};
+use model::Fingerprint;
+use prost::Name;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use scope::{ProxyClass, ProxyScope};
+
+use crate::{Input, Piece, Resource};
+
+/// The cache from inputs to bytes. The engine owns it; a piece lives as long as some snapshot holds it.
+pub trait RenderCache {
+    /// The piece of that key, made by `render` when it is not known.
+    fn piece(&self, key: Fingerprint, tag: &'static str, render: &mut dyn FnMut() -> Piece) -> Arc<Piece>;
+}
+
+/// One class of proxies being translated for.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Answers questions about the mesh and notes them.
+    pub reader: &'a Reader<'a>,
+    /// What the class may see.
+    pub scope: &'a ProxyScope,
+    /// Input to bytes.
+    pub cache: &'a dyn RenderCache,
+}
+
+impl<'a> Context<'a> {
+    /// The class that is translated for.
+    pub fn class(&self) -> &'a Arc<ProxyClass> {
+        &self.scope.class
+    }
+
+    /// Mesh-wide settings.
+    pub fn settings(&self) -> &'a Arc<MeshSettings> {
+        &self.scope.settings
+    }
+
+    /// The bare message of an input, to be put into another one; rendered if no one needed it before.
+    pub fn piece<I: Input>(&self, input: &I) -> Arc<Piece> {
+        self.cache.piece(Fingerprint::of_hash(&(I::TAG, "piece", input)), I::TAG, &mut || {
+            let rendered = input.render();
+            Piece::new(proto::pack::bytes(&rendered.message), rendered.references, rendered.issues)
+        })
+    }
+
+    /// The resource of that name made of an input: its bytes are an encoded `google.protobuf.Any`.
+    pub fn resource<I: Input>(&self, name: impl Into<Arc<str>>, input: &I) -> Resource {
+        let piece = self.cache.piece(Fingerprint::of_hash(&(I::TAG, "resource", input)), I::TAG, &mut || {
+            let rendered = input.render();
+            let bytes = any(&I::Output::type_url(), &[&proto::pack::bytes(&rendered.message)]);
+            Piece::new(bytes, rendered.references, rendered.issues)
+        });
+        Resource { name: name.into(), piece }
+    }
+
+    /// A resource put together from pieces: `head` holds all its fields but the repeated message field `field`,
+    /// whose elements are `parts`. Fields of one message may come in any order, so the bytes concatenate; only what
+    /// is new gets rendered.
+    pub fn assembled<M: Name>(
+        &self,
+        name: impl Into<Arc<str>>,
+        tag: &'static str,
+        head: &Arc<Piece>,
+        field: u32,
+        parts: &[Arc<Piece>],
+    ) -> Resource {
+        let prints: Vec<Fingerprint> = parts.iter().map(|part| part.fingerprint).collect();
+        let references: Vec<_> = parts.iter().map(|p| &p.references).collect();
+        let key = Fingerprint::of_hash(&(tag, "assembled", head.fingerprint, field, prints, references));
+        let piece = self.cache.piece(key, tag, &mut || {
+            let mut body = BytesMut::new();
+            body.put_slice(&head.bytes);
+            for part in parts {
+                encode_key(field, WireType::LengthDelimited, &mut body);
+                encode_varint(part.bytes.len() as u64, &mut body);
+                body.put_slice(&part.bytes);
+            }
+            let all = || std::iter::once(head).chain(parts);
+            let references = all().flat_map(|p| p.references.iter().cloned()).collect();
+            let issues = all().flat_map(|p| p.issues.iter().cloned()).collect();
+            Piece::new(any(&M::type_url(), &[&body]), references, issues)
+        });
+        Resource { name: name.into(), piece }
+    }
+}
+
+/// An encoded `google.protobuf.Any` of that type whose value is the concatenation of `parts`.
+fn any(type_url: &str, parts: &[&[u8]]) -> Bytes {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut out = BytesMut::with_capacity(length + type_url.len() + 12);
+    encode_key(1, WireType::LengthDelimited, &mut out);
+    encode_varint(type_url.len() as u64, &mut out);
+    out.put_slice(type_url.as_bytes());
+    encode_key(2, WireType::LengthDelimited, &mut out);
+    encode_varint(length as u64, &mut out);
+    for part in parts {
+        out.put_slice(part);
+    }
+    out.freeze()
+}

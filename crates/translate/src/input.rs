@@ -1,0 +1,87 @@
+//! What a renderer is: an input that hashes by content, and a pure function from it to a message.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Fingerprint, Issue};
+
+/// Everything one message is made of. Its `Hash` must cover everything `render` looks at; facts of the mesh hash by
+/// their fingerprints, so deriving it is enough.
+pub trait Input: Hash {
+    /// The message.
+    type Output: prost::Message + prost::Name;
+
+    /// Tells inputs of different types apart in the cache; the name of the input type.
+    const TAG: &'static str;
+
+    /// The message, from the input alone.
+    fn render(&self) -> Rendered<Self::Output>;
+}
+
+/// Another resource that a message names and that must be in the same snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// A ClusterLoadAssignment, by the cluster's EDS service name.
+    Endpoints(String),
+    /// A RouteConfiguration.
+    Routes(String),
+    /// A TypedExtensionConfig.
+    Extension(String),
+    /// A Secret over ADS.
+    Secret(String),
+}
+
+/// A rendered message and what came up while rendering it.
+#[derive(Clone, Debug)]
+pub struct Rendered<T> {
+    /// The message.
+    pub message: T,
+    /// Resources it names.
+    pub references: Vec<Reference>,
+    /// What the user should know.
+    pub issues: Vec<Issue>,
+}
+
+impl<T> Rendered<T> {
+    /// A message that names nothing and raised nothing.
+    pub fn plain(message: T) -> Self {
+        Self { message, references: Vec::new(), issues: Vec::new() }
+    }
+}
+
+impl<T> From<T> for Rendered<T> {
+    fn from(message: T) -> Self {
+        Self::plain(message)
+    }
+}
+
+/// Encoded bytes of one rendered input, shared by every snapshot that needs them.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The message, packed canonically (not wrapped in an Any).
+    pub bytes: Bytes,
+    /// Over the bytes.
+    pub fingerprint: Fingerprint,
+    /// Resources it names.
+    pub references: Arc<[Reference]>,
+    /// What the user should know.
+    pub issues: Arc<[Issue]>,
+}
+
+impl Piece {
+    /// A piece of these bytes.
+    pub fn new(bytes: Bytes, references: Vec<Reference>, issues: Vec<Issue>) -> Self {
+        let fingerprint = Fingerprint::of(&bytes);
+        Self { bytes, fingerprint, references: references.into(), issues: issues.into() }
+    }
+}
+
+/// One named xDS resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its bytes.
+    pub piece: Arc<Piece>,
+}
