@@ -224,7 +224,7 @@ fn json(value: &envoy::google::Value) -> Value {
     match &value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::NumberValue(number)) => match *number as i64 {
-            whole if whole as f64 == *number => whole.into(),
+            whole if number.fract() == 0.0 => whole.into(),
             _ => (*number).into(),
         },
         Some(Kind::StringValue(text)) => text.as_str().into(),
