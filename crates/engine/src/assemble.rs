@@ -45,13 +45,17 @@ pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {
         .collect();
     let routes =
         route_names(&listeners).iter().filter_map(|name| translate::route::generate(ctx, name)).collect();
+    let extensions = extension_names(&listeners)
+        .iter()
+        .filter_map(|name| translate::extension::generate(ctx, name))
+        .collect();
     Generated {
         clusters,
         endpoints,
         listeners,
         routes,
         name_table: translate::name_table::generate(ctx),
-        extensions: Vec::new(),
+        extensions,
     }
 }
 
@@ -67,6 +71,14 @@ pub(crate) fn endpoint_names(clusters: &[Resource]) -> BTreeSet<String> {
 pub(crate) fn route_names(listeners: &[Resource]) -> BTreeSet<String> {
     references(listeners, |reference| match reference {
         Reference::Routes(name) => Some(name),
+        _ => None,
+    })
+}
+
+/// The extension configurations that listeners name.
+pub(crate) fn extension_names(listeners: &[Resource]) -> BTreeSet<String> {
+    references(listeners, |reference| match reference {
+        Reference::Extension(name) => Some(name),
         _ => None,
     })
 }

@@ -5,5 +5,11 @@
 
 mod assemble;
 mod cache;
+mod class;
+mod engine;
+mod readers;
+mod report;
 
 pub use assemble::{Generated, generate};
+pub use engine::{Engine, ProxyId};
+pub use report::Report;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use config::{Change, Changeset, ConfigStore, Kind};
+use config::{Change, Changeset, ConfigKey, ConfigStore, Kind};
 use model::{Host, Issue, Namespace};
 
 use crate::destination_rule::DestinationRuleIndex;
@@ -128,8 +128,9 @@ impl Mesh {
         }
     }
 
-    /// The mesh after some changes, and the questions that have another answer now.
-    pub fn advance(&self, changes: Changeset) -> (Self, Dirty) {
+    /// The mesh after some changes, the questions that have another answer now, and the keys of the objects that
+    /// did differ.
+    pub fn advance(&self, changes: Changeset) -> (Self, Dirty, Vec<ConfigKey>) {
         let mut dirty = Dirty::default();
         let mut store = self.store.clone();
         let changes = store.apply(changes);
@@ -198,7 +199,7 @@ impl Mesh {
             virtual_services,
             destination_rules,
         };
-        (next, dirty)
+        (next, dirty, changes.into_iter().map(|change| change.key).collect())
     }
 
     fn advance_endpoints(

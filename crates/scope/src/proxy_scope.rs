@@ -11,7 +11,7 @@ use proto::istio;
 use crate::{EgressListener, ProxyClass, ProxyType};
 
 /// What one class of proxies may see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProxyScope {
     /// The class.
     pub class: Arc<ProxyClass>,

@@ -8,6 +8,7 @@
 pub mod cluster;
 mod context;
 pub mod endpoint;
+pub mod extension;
 mod input;
 pub mod listener;
 pub mod name_table;

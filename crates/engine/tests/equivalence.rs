@@ -1,0 +1,136 @@
+//! Invariant I1: after any sequence of changes the engine's snapshots equal those of an engine that was given the
+//! final state at once.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use world::{World, endpoint_slice, proxy, service, virtual_service};
+use xds::ResourceType;
+
+/// One edit: an object appears, changes or goes.
+#[derive(Clone, Debug)]
+struct Edit {
+    object: Value,
+    remove: bool,
+    commit: bool,
+}
+
+const NAMESPACES: [&str; 2] = ["apps", "other"];
+
+fn object() -> impl Strategy<Value = Value> {
+    let name = 0..4_usize;
+    let namespace = 0..NAMESPACES.len();
+    (name, namespace, 0..14_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+        let ns = NAMESPACES[namespace];
+        let name = format!("s{name}");
+        let meta = json!({"name": name, "namespace": ns});
+        let networking = |kind: &str, spec: Value| {
+            json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": meta, "spec": spec})
+        };
+        match kind {
+            0 | 1 => service(&name, ns, [80, 90, 80][variant], (["http", "tcp", ""][variant])),
+            2 | 3 => endpoint_slice(&name, ns, &["10.1.0.1", "10.1.0.2", "10.1.0.3"][..=variant]),
+            4 | 5 => virtual_service(&name, ns, (["1s", "2s", "3s"][variant])),
+            6 => networking(
+                "DestinationRule",
+                json!({"host": name, "exportTo": [(["*", ".", "other"][variant])],
+                    "subsets": [{"name": "v1", "labels": {"version": "v1"}}],
+                    "trafficPolicy": {"loadBalancer": {"simple": (["RANDOM", "ROUND_ROBIN", "LEAST_REQUEST"][variant])},
+                        "outlierDetection": {"consecutive5xxErrors": variant}}}),
+            ),
+            7 => networking(
+                "ServiceEntry",
+                json!({"hosts": [format!("{name}.example.com")], "resolution": (["DNS", "STATIC", "NONE"][variant]),
+                    "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}, {"number": 80, "name": "http", "protocol": "HTTP"}]}),
+            ),
+            8 => networking(
+                "Sidecar",
+                json!({"egress": [{"hosts": [(["./*", "*/*", "other/*"][variant])]}]}),
+            ),
+            9 => json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "namespace": ns,
+                    "labels": {"app": name, "security.istio.io/tlsMode": "istio"}},
+                "spec": {"serviceAccountName": (["a", "b", "c"][variant]), "nodeName": "node-1"},
+                "status": {"podIP": (["10.1.0.1", "10.1.0.2", "10.9.0.1"][variant])}}),
+            10 => json!({"apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": "node-1", "labels": {"topology.kubernetes.io/region": (["r1", "r2", "r3"][variant])}}}),
+            11 => json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+                "metadata": meta, "spec": {"mtls": {"mode": (["STRICT", "DISABLE", "PERMISSIVE"][variant])}}}),
+            12 => json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "istio", "namespace": "istio-system"},
+                "data": {"mesh": (["accessLogFile: /dev/stdout", "enableAutoMtls: false", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"][variant])}}),
+            _ => networking(
+                "WorkloadEntry",
+                json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),
+            ),
+        }
+    })
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let edit = (object(), prop::bool::weighted(0.2), prop::bool::weighted(0.6))
+        .prop_map(|(object, remove, commit)| Edit { object, remove, commit });
+    prop::collection::vec(edit, 1..24)
+}
+
+/// Everything a proxy should have, by type and name, as versions of content.
+fn contents(world: &World, proxy: u64) -> BTreeMap<(&'static str, String), String> {
+    let snapshot = world.engine.snapshot(engine::ProxyId(proxy)).expect("a connected proxy");
+    ResourceType::ALL
+        .into_iter()
+        .flat_map(|kind| {
+            let of_kind = snapshot.resources(kind).iter();
+            of_kind.map(move |r| ((kind.short_name(), r.name().to_string()), r.version())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn proxies() -> Vec<scope::Proxy> {
+    let mut second = proxy("p1", "other");
+    second.labels = model::Labels::from([("app", "s1")]);
+    vec![proxy("p0", "apps"), second]
+}
+
+fn key(object: &Value) -> (String, String, String) {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    (text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_changes_ends_where_a_rebuild_from_nothing_does(edits in edits()) {
+        let mut stepwise = World::default();
+        for (id, proxy) in proxies().iter().enumerate() {
+            stepwise.connect(id as u64, proxy);
+        }
+        let mut last: BTreeMap<(String, String, String), Value> = BTreeMap::new();
+        for edit in &edits {
+            if edit.remove {
+                stepwise.unstage(&edit.object);
+                last.remove(&key(&edit.object));
+            } else {
+                stepwise.stage(edit.object.clone());
+                last.insert(key(&edit.object), edit.object.clone());
+            }
+            if edit.commit {
+                let report = stepwise.commit();
+                prop_assert_eq!(report.panics, Vec::<String>::new());
+            }
+        }
+        stepwise.commit();
+        let mut at_once = World::default();
+        for object in last.into_values() {
+            at_once.stage(object);
+        }
+        at_once.commit();
+        for (id, proxy) in proxies().iter().enumerate() {
+            at_once.connect(id as u64, proxy);
+            prop_assert_eq!(contents(&stepwise, id as u64), contents(&at_once, id as u64));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a change does not do: counted from the commit's own report, not timed.
+
+mod world;
+
+use world::{World, endpoint_slice, proxy, service, virtual_service};
+
+#[test]
+fn an_endpoint_change_in_a_large_mesh_renders_one_resource_once() {
+    let mut world = World::default();
+    for index in 0..1000 {
+        world.stage(service(&format!("s{index}"), "apps", 80, "http"));
+        world.stage(endpoint_slice(&format!("s{index}"), "apps", &["10.1.0.1"]));
+    }
+    world.commit();
+    for index in 0..100 {
+        // Ten namespaces make ten classes; the proxies of one namespace share theirs.
+        world.connect(index, &proxy(&format!("p{index}"), &format!("ns{}", index % 10)));
+    }
+    world.stage(endpoint_slice("s7", "apps", &["10.1.0.1", "10.1.0.2"]));
+    let report = world.commit();
+    assert_eq!(report.n_rendered(), 1, "{:?}", report.rendered);
+    assert_eq!(report.pushed.len(), 100);
+    assert_eq!(report.n_scopes, 0);
+    assert_eq!(report.selected.keys().copied().collect::<Vec<_>>(), ["eds"], "{:?}", report.selected);
+}
+
+#[test]
+fn a_virtual_service_change_renders_only_the_virtual_hosts_it_touches() {
+    let mut world = World::default();
+    for index in 0..200 {
+        world.stage(service(&format!("s{index}"), "apps", 80, "http"));
+        world.stage(virtual_service(&format!("s{index}"), "apps", "1s"));
+    }
+    world.commit();
+    for index in 0..20 {
+        world.connect(index, &proxy(&format!("p{index}"), "apps"));
+    }
+    world.stage(virtual_service("s7", "apps", "2s"));
+    let report = world.commit();
+    let virtual_hosts: usize =
+        report.rendered.iter().filter(|(tag, _)| tag.contains("VirtualHost")).map(|(_, n)| n).sum();
+    assert_eq!(virtual_hosts, 1, "{:?}", report.rendered);
+    // The one other thing that is new is the route table around it, put together from bytes.
+    assert!(report.n_rendered() <= 2, "{:?}", report.rendered);
+    assert_eq!(report.pushed.len(), 20);
+}
+
+#[test]
+fn an_object_applied_again_unchanged_moves_nothing() {
+    let mut world = World::default();
+    world.stage(service("s", "apps", 80, "http"));
+    world.commit();
+    world.connect(0, &proxy("p", "apps"));
+    world.stage(service("s", "apps", 80, "http"));
+    let report = world.commit();
+    assert!(report.changed.is_empty() && report.pushed.is_empty());
+    assert_eq!(report.n_rendered(), 0);
+}
