@@ -13,21 +13,21 @@ use std::fmt;
 macro_rules! for_every_kind {
     ($then:ident) => {
         $then! {
-            VirtualService virtual_services "networking.istio.io" "VirtualService" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::VirtualService;
-            DestinationRule destination_rules "networking.istio.io" "DestinationRule" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::DestinationRule;
-            Gateway gateways "networking.istio.io" "Gateway" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::Gateway;
-            ServiceEntry service_entries "networking.istio.io" "ServiceEntry" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::ServiceEntry;
-            Sidecar sidecars "networking.istio.io" "Sidecar" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::Sidecar;
-            WorkloadEntry workload_entries "networking.istio.io" "WorkloadEntry" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::WorkloadEntry;
-            WorkloadGroup workload_groups "networking.istio.io" "WorkloadGroup" ["v1", "v1beta1", "v1alpha3"] namespaced spec crate::istio::WorkloadGroup;
-            EnvoyFilter envoy_filters "networking.istio.io" "EnvoyFilter" ["v1alpha3"] namespaced spec crate::istio::EnvoyFilter;
-            ProxyConfig proxy_configs "networking.istio.io" "ProxyConfig" ["v1beta1"] namespaced spec crate::istio::ProxyConfig;
-            PeerAuthentication peer_authentications "security.istio.io" "PeerAuthentication" ["v1", "v1beta1"] namespaced spec crate::istio::PeerAuthentication;
-            RequestAuthentication request_authentications "security.istio.io" "RequestAuthentication" ["v1", "v1beta1"] namespaced spec crate::istio::RequestAuthentication;
-            AuthorizationPolicy authorization_policies "security.istio.io" "AuthorizationPolicy" ["v1", "v1beta1"] namespaced spec crate::istio::AuthorizationPolicy;
-            Telemetry telemetries "telemetry.istio.io" "Telemetry" ["v1", "v1alpha1"] namespaced spec crate::istio::Telemetry;
-            WasmPlugin wasm_plugins "extensions.istio.io" "WasmPlugin" ["v1alpha1"] namespaced spec crate::istio::WasmPlugin;
-            TrafficExtension traffic_extensions "extensions.istio.io" "TrafficExtension" ["v1alpha1"] namespaced spec crate::istio::TrafficExtension;
+            VirtualService virtual_services "networking.istio.io" "VirtualService" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::VirtualService;
+            DestinationRule destination_rules "networking.istio.io" "DestinationRule" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::DestinationRule;
+            Gateway gateways "networking.istio.io" "Gateway" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::Gateway;
+            ServiceEntry service_entries "networking.istio.io" "ServiceEntry" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::ServiceEntry;
+            Sidecar sidecars "networking.istio.io" "Sidecar" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::Sidecar;
+            WorkloadEntry workload_entries "networking.istio.io" "WorkloadEntry" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::WorkloadEntry;
+            WorkloadGroup workload_groups "networking.istio.io" "WorkloadGroup" ["v1", "v1beta1", "v1alpha3"] namespaced spec proto::istio::networking::WorkloadGroup;
+            EnvoyFilter envoy_filters "networking.istio.io" "EnvoyFilter" ["v1alpha3"] namespaced spec proto::istio::networking::EnvoyFilter;
+            ProxyConfig proxy_configs "networking.istio.io" "ProxyConfig" ["v1beta1"] namespaced spec proto::istio::networking_beta::ProxyConfig;
+            PeerAuthentication peer_authentications "security.istio.io" "PeerAuthentication" ["v1", "v1beta1"] namespaced spec proto::istio::security::PeerAuthentication;
+            RequestAuthentication request_authentications "security.istio.io" "RequestAuthentication" ["v1", "v1beta1"] namespaced spec proto::istio::security::RequestAuthentication;
+            AuthorizationPolicy authorization_policies "security.istio.io" "AuthorizationPolicy" ["v1", "v1beta1"] namespaced spec proto::istio::security::AuthorizationPolicy;
+            Telemetry telemetries "telemetry.istio.io" "Telemetry" ["v1", "v1alpha1"] namespaced spec proto::istio::telemetry::Telemetry;
+            WasmPlugin wasm_plugins "extensions.istio.io" "WasmPlugin" ["v1alpha1"] namespaced spec proto::istio::extensions::WasmPlugin;
+            TrafficExtension traffic_extensions "extensions.istio.io" "TrafficExtension" ["v1alpha1"] namespaced spec proto::istio::extensions::TrafficExtension;
             Service services "" "Service" ["v1"] namespaced document crate::k8s::Service;
             EndpointSlice endpoint_slices "discovery.k8s.io" "EndpointSlice" ["v1", "v1beta1"] namespaced document crate::k8s::EndpointSlice;
             Pod pods "" "Pod" ["v1"] namespaced document crate::k8s::Pod;

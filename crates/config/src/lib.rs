@@ -5,6 +5,7 @@
 //! means, and whether it makes sense, is the business of the crates above. No input can make this crate panic.
 
 mod change;
+mod depth;
 mod key;
 mod kind;
 mod meta;
@@ -12,10 +13,8 @@ mod object;
 mod parse;
 mod rejection;
 mod store;
-mod value;
 
 pub mod gateway_api;
-pub mod istio;
 pub mod k8s;
 pub mod mesh_config;
 

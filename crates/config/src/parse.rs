@@ -5,12 +5,14 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use model::{Fingerprint, Fingerprinter, Namespace, Timestamp};
+use proto::istio::struct_paths;
+use proto::wkt::strip_nulls;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::depth::{MAX_DEPTH, is_too_deep};
 use crate::kind::for_every_kind;
 use crate::meta::{RawMeta, timestamp};
-use crate::value::{MAX_DEPTH, is_too_deep, strip_nulls};
 use crate::{AnyObject, ConfigKey, Kind, Meta, Object, Rejection, Resource};
 
 /// Longest name of an object.
@@ -52,13 +54,15 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
             format!("version {} of {kind} is not known, these are: {known}", cut(version)),
         ));
     }
+    // Named early, so that a rejection can say which object it means even if its metadata is what is wrong.
+    fault.key = early_key(kind, &document);
     if too_deep {
         return Err(fault.at("", format!("the document nests deeper than {MAX_DEPTH} levels")));
     }
-    for (_, member) in document.iter_mut() {
-        strip_nulls(member);
-    }
     document.retain(|_, member| !member.is_null());
+    for (name, member) in &mut document {
+        strip_nulls(member, if name == "spec" { struct_paths(kind.name()) } else { &[] });
+    }
 
     let metadata = document.remove("metadata").unwrap_or_else(|| Value::Object(Map::new()));
     let raw: RawMeta = fault.read(kind, metadata, "metadata")?;
@@ -72,11 +76,7 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
     }
     check_name(&raw.name, MAX_NAME).map_err(|reason| fault.at("metadata.name", reason))?;
     check_name(&raw.namespace, MAX_NAMESPACE).map_err(|reason| fault.at("metadata.namespace", reason))?;
-    let namespace = match (kind.is_namespaced(), raw.namespace.as_str()) {
-        (false, _) => Namespace::default(),
-        (true, "") => Namespace::from(DEFAULT_NAMESPACE),
-        (true, name) => Namespace::from(name),
-    };
+    let namespace = settle_namespace(kind, &raw.namespace);
     fault.key = Some(ConfigKey::new(kind, namespace.clone(), raw.name.as_str()));
     let creation = match raw.creation_timestamp.as_str() {
         "" => Timestamp::default(),
@@ -85,6 +85,27 @@ pub fn parse(value: Value, source: &str) -> Result<Option<AnyObject>, Rejection>
         })?,
     };
     read_kind(kind, raw.settle(namespace, creation), document, &fault).map(Some)
+}
+
+/// The key, as far as an unread document shows it.
+fn early_key(kind: Kind, document: &Map<String, Value>) -> Option<ConfigKey> {
+    let metadata = document.get("metadata")?;
+    let text = |member: &str| metadata.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("namespace"), text("name"));
+    if name.is_empty() || check_name(name, MAX_NAME).is_err() || check_name(namespace, MAX_NAMESPACE).is_err()
+    {
+        return None;
+    }
+    Some(ConfigKey::new(kind, settle_namespace(kind, namespace), name))
+}
+
+/// The namespace of an object that states this one.
+fn settle_namespace(kind: Kind, stated: &str) -> Namespace {
+    match (kind.is_namespaced(), stated) {
+        (false, _) => Namespace::default(),
+        (true, "") => Namespace::from(DEFAULT_NAMESPACE),
+        (true, stated) => Namespace::from(stated),
+    }
 }
 
 macro_rules! define_read_kind {

@@ -13,6 +13,9 @@ use crate::{AnyObject, Change, Changeset, ConfigKey, Kind, Object};
 #[derive(Debug)]
 pub struct ObjectMap<T>(OrdMap<(Namespace, Arc<str>), Arc<Object<T>>>);
 
+/// The new content equals the old.
+struct Unchanged;
+
 impl<T> ObjectMap<T> {
     /// Every object.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Object<T>>> {
@@ -48,21 +51,21 @@ impl<T> ObjectMap<T> {
         self.0.ptr_eq(&other.0)
     }
 
-    /// Puts an object in place, or takes it out. Returns what was there if that differs.
+    /// Puts an object in place, or takes it out. Returns what was there, if that differs.
     fn put(
         &mut self,
         key: (Namespace, Arc<str>),
         new: Option<&Arc<Object<T>>>,
-    ) -> Option<Option<Arc<Object<T>>>> {
+    ) -> Result<Option<Arc<Object<T>>>, Unchanged> {
         let old = self.0.get(&key).cloned();
         if old.as_ref() == new {
-            return None;
+            return Err(Unchanged);
         }
         match new {
             Some(object) => self.0.insert(key, object.clone()),
             None => self.0.remove(&key),
         };
-        Some(old)
+        Ok(old)
     }
 }
 
@@ -120,7 +123,7 @@ macro_rules! define_store {
                 std::iter::empty()$(.chain(self.$field.iter().cloned().map(AnyObject::$variant)))+
             }
 
-            fn put(&mut self, key: &ConfigKey, new: Option<&AnyObject>) -> Option<Option<AnyObject>> {
+            fn put(&mut self, key: &ConfigKey, new: Option<&AnyObject>) -> Result<Option<AnyObject>, Unchanged> {
                 let place = (key.namespace.clone(), key.name.clone());
                 match (key.kind, new) {
                     $(
@@ -149,7 +152,7 @@ impl ConfigStore {
         changes
             .into_iter()
             .filter_map(|(key, new)| {
-                let old = self.put(&key, new.as_ref())?;
+                let old = self.put(&key, new.as_ref()).ok()?;
                 Some(Change { key, old, new })
             })
             .collect()

@@ -69,6 +69,9 @@ fn a_rejection_names_object_field_and_reason() {
     let rejection = rejected(wrong);
     assert_eq!(rejection.path, "spec.ports[0].port");
     assert_eq!(rejection.key, Some(ConfigKey::new(Kind::Service, "shop", "cart")));
+    let mut mislabelled = service("cart", 80);
+    mislabelled["metadata"]["labels"] = json!({"version": 1});
+    assert_eq!(rejected(mislabelled).key, rejection.key);
     assert_eq!(
         rejection.to_string(),
         "Service shop/cart from test is rejected: spec.ports[0].port: invalid type: string \"eighty\", expected u32"

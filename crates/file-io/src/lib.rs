@@ -1,1 +1,17 @@
-//! A folder of YAML files as a source of configuration.
+//! A folder of YAML and JSON files as a source of configuration: read as a whole at the start, then watched.
+//!
+//! ```text
+//! folder --scan--> files --read_documents--> JSON values --config::parse--> objects --Catalog--> Changeset
+//! ```
+//! What was good stays in place while its file is broken: a file that cannot be read keeps its last objects, a
+//! document that is rejected keeps the last good version of its object. Answers the file part of "Config sources".
+
+mod catalog;
+mod documents;
+mod scan;
+mod source;
+
+pub use source::{FolderError, FolderSource, SourceEvent};
+
+#[cfg(test)]
+mod tests;

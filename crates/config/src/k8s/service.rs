@@ -156,7 +156,7 @@ struct Spec {
     cluster_ip: String,
     #[serde(rename = "clusterIPs")]
     cluster_ips: Vec<String>,
-    ports: Vec<Port>,
+    ports: Vec<RawServicePort>,
     selector: BTreeMap<String, String>,
     external_name: Option<String>,
     #[serde(rename = "externalIPs")]
@@ -172,7 +172,7 @@ struct Spec {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Port {
+struct RawServicePort {
     #[serde(default)]
     name: String,
     #[serde(default = "tcp")]
@@ -220,8 +220,8 @@ impl From<Document> for Service {
     }
 }
 
-impl From<Port> for ServicePort {
-    fn from(port: Port) -> Self {
+impl From<RawServicePort> for ServicePort {
+    fn from(port: RawServicePort) -> Self {
         // The API server takes a missing target, a zero and an empty name for the port's own number.
         let target_port = match port.target_port {
             None | Some(IntOrString::Int(0)) => IntOrString::Int(port.port),
