@@ -13,6 +13,7 @@ mod input;
 pub mod listener;
 pub mod name_table;
 pub mod route;
+pub mod tls;
 
 pub use context::{Context, RenderCache};
 pub use input::{Input, Piece, Reference, Rendered, Resource};
