@@ -41,6 +41,8 @@ fn main() -> Result<ExitCode> {
 /// The workspace root: the folder above this package.
 fn root() -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = package.parent().context("the xtask package lies in no workspace")?;
+    let root = package
+        .parent()
+        .context("the xtask package lies in no workspace")?;
     Ok(root.to_path_buf())
 }

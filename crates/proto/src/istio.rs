@@ -6,6 +6,9 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/istio_modules.rs"));
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Messages of the analyzers, as status carries them.
 pub use generated::istio::analysis::v1alpha1 as analysis;
 /// `WasmPlugin` and `TrafficExtension`.
