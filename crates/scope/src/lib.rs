@@ -8,8 +8,9 @@ mod class;
 mod egress;
 mod node;
 mod proxy_scope;
+mod services;
 
 pub use class::{IpFamilies, ProxyClass};
 pub use egress::EgressListener;
 pub use node::*;
-pub use proxy_scope::ProxyScope;
+pub use proxy_scope::{ProxyScope, UnknownTraffic};

@@ -1,4 +1,5 @@
-//! The scope of a class: everything it may see, resolved once and read by every translator.
+//! The scope of a class: everything it may see, resolved once and read by every translator (spec 5.1, 5.2, rows S01
+//! to S09, S15, S20).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +8,37 @@ use config::Object;
 use mesh::{MergedDestinationRule, MeshSettings, Reader, Service};
 use model::{Host, Namespace};
 use proto::istio;
+use proto::istio::networking::outbound_traffic_policy::Mode;
 
+use crate::services::Collected;
 use crate::{EgressListener, ProxyClass, ProxyType};
+
+/// What becomes of traffic to unknown destinations.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UnknownTraffic {
+    /// It is refused (`REGISTRY_ONLY`).
+    Blocked,
+    /// It goes where it was going (`ALLOW_ANY`).
+    Passthrough,
+    /// It goes to the cluster of that name (`ALLOW_ANY` with an `egressProxy`).
+    EgressProxy(String),
+}
+
+impl UnknownTraffic {
+    /// The cluster that such connections are sent to.
+    pub fn cluster(&self) -> &str {
+        match self {
+            Self::Blocked => "BlackHoleCluster",
+            Self::Passthrough => "PassthroughCluster",
+            Self::EgressProxy(cluster) => cluster,
+        }
+    }
+}
+
+fn egress_cluster(proxy: &istio::networking::Destination) -> String {
+    let port = proxy.port.as_ref().map_or(0, |port| port.number);
+    format!("outbound|{port}|{}|{}", proxy.subset, proxy.host)
+}
 
 /// What one class of proxies may see.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,16 +63,39 @@ impl ProxyScope {
         let settings = Arc::clone(reader.settings());
         let services = reader.services_visible_to(&class.namespace);
         let virtual_services = reader.virtual_services_visible_to(&class.namespace);
-        let egress = vec![EgressListener { config: None, services: services.clone(), virtual_services }];
-        let mut by_host = BTreeMap::new();
-        let mut unique = Vec::new();
-        for service in services {
-            if !by_host.contains_key(&service.host) {
-                by_host.insert(service.host.clone(), Arc::clone(&service));
-                unique.push(service);
-            }
+        let mut collected = Collected::default();
+        // Gateways look at everything they may see, and know no Sidecar (row S09).
+        if class.proxy_type != ProxyType::Sidecar {
+            services.iter().for_each(|service| collected.add(service));
+            let (unique, by_host) = collected.finish();
+            let egress = vec![EgressListener { config: None, services, virtual_services }];
+            return Self { class, settings, sidecar: None, egress, services: unique, by_host };
         }
-        Self { class, settings, sidecar: None, egress, services: unique, by_host }
+        let virtual_services: Vec<_> = virtual_services.into_iter().filter(|vs| vs.is_mesh()).collect();
+        let sidecar = reader.sidecar(&class.namespace, &class.labels);
+        let entries = sidecar.as_ref().map_or(&[][..], |sidecar| &sidecar.spec.egress);
+        let resolve =
+            |config| EgressListener::resolve(config, &class.namespace, &services, &virtual_services);
+        let egress: Vec<_> = if entries.is_empty() {
+            vec![resolve(None)]
+        } else {
+            entries.iter().map(|entry| resolve(Some(entry))).collect()
+        };
+        for listener in &egress {
+            listener.services.iter().for_each(|service| collected.add(service));
+            collected.add_destinations(listener, &class.namespace, reader);
+        }
+        let (unique, by_host) = collected.finish();
+        Self { class, settings, sidecar, egress, services: unique, by_host }
+    }
+
+    /// The egress listener whose services and VirtualServices a route table of that port (or, for port 0, of that
+    /// socket) is made of: the first one declared for it, else the one without a port.
+    pub fn egress_for_route(&self, port: u32, bind: &str) -> Option<&EgressListener> {
+        self.egress.iter().find(|listener| match listener.port() {
+            None => true,
+            Some(declared) => declared.number == port && (port != 0 || listener.bind() == bind),
+        })
     }
 
     /// The service of that host in this scope.
@@ -59,13 +112,21 @@ impl ProxyScope {
         reader.destination_rule(&self.class.namespace, &self.class.labels, service)
     }
 
-    /// `outboundTrafficPolicy`: the Sidecar's, else the mesh's. Routers have none.
-    pub fn outbound_traffic_policy(&self) -> istio::networking::OutboundTrafficPolicy {
-        let _ = ProxyType::Router;
-        self.sidecar
-            .as_ref()
-            .and_then(|sidecar| sidecar.spec.outbound_traffic_policy.clone())
-            .unwrap_or_default()
+    /// What becomes of traffic to destinations that the scope does not know (rows S20, L10, R25, R26): the Sidecar's
+    /// `outboundTrafficPolicy`, else the mesh's.
+    pub fn unknown_traffic(&self) -> UnknownTraffic {
+        if let Some(policy) = self.sidecar.as_ref().and_then(|s| s.spec.outbound_traffic_policy.as_ref()) {
+            return match (policy.mode(), &policy.egress_proxy) {
+                (Mode::RegistryOnly, _) => UnknownTraffic::Blocked,
+                (_, Some(proxy)) => UnknownTraffic::EgressProxy(egress_cluster(proxy)),
+                (_, None) => UnknownTraffic::Passthrough,
+            };
+        }
+        // The two modes have the same numbers in both enums.
+        match self.settings.config.outbound_traffic_policy.as_ref().map(|policy| policy.mode) {
+            Some(mode) if mode == Mode::RegistryOnly as i32 => UnknownTraffic::Blocked,
+            _ => UnknownTraffic::Passthrough,
+        }
     }
 
     /// The namespace whose configuration the class gets.
