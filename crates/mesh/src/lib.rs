@@ -32,6 +32,7 @@ pub use export::ExportTo;
 pub use fact::Fact;
 pub use features::Features;
 pub use mesh::{Dirty, Mesh};
+pub use policy::{MtlsMode, WorkloadMtls};
 pub use reader::{Question, Reader, Reads};
 pub use service::{
     KubernetesAttributes, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution,

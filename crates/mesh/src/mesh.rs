@@ -9,6 +9,7 @@ use model::{Host, Issue, Namespace};
 
 use crate::destination_rule::DestinationRuleIndex;
 use crate::endpoints::EndpointIndex;
+use crate::policy::PeerAuthenticationIndex;
 use crate::virtual_service::VirtualServiceIndex;
 use crate::{Base, MeshSettings, Question, Service, kubernetes, service_entry};
 
@@ -105,6 +106,7 @@ pub struct Mesh {
     endpoints: Arc<EndpointIndex>,
     virtual_services: Arc<VirtualServiceIndex>,
     destination_rules: Arc<DestinationRuleIndex>,
+    peer_authentications: Arc<PeerAuthenticationIndex>,
 }
 
 impl Mesh {
@@ -116,6 +118,7 @@ impl Mesh {
         let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings));
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
+        let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
         Self {
             store,
             base,
@@ -125,6 +128,7 @@ impl Mesh {
             endpoints,
             virtual_services,
             destination_rules,
+            peer_authentications,
         }
     }
 
@@ -189,6 +193,15 @@ impl Mesh {
         } else {
             Arc::clone(&self.destination_rules)
         };
+        let peer_authentications = if touched(&[Kind::PeerAuthentication]) {
+            let next = kept(&self.peer_authentications, PeerAuthenticationIndex::build(&store, &settings));
+            if !Arc::ptr_eq(&next, &self.peer_authentications) {
+                dirty.mark(&Question::Kind(Kind::PeerAuthentication));
+            }
+            next
+        } else {
+            Arc::clone(&self.peer_authentications)
+        };
         let next = Self {
             store,
             base: Arc::clone(&self.base),
@@ -198,6 +211,7 @@ impl Mesh {
             endpoints,
             virtual_services,
             destination_rules,
+            peer_authentications,
         };
         (next, dirty, changes.into_iter().map(|change| change.key).collect())
     }
@@ -248,6 +262,10 @@ impl Mesh {
 
     pub(crate) fn destination_rules(&self) -> &DestinationRuleIndex {
         &self.destination_rules
+    }
+
+    pub(crate) fn peer_authentications(&self) -> &PeerAuthenticationIndex {
+        &self.peer_authentications
     }
 
     /// Every service, for debug pages and counters only; translation asks a [`crate::Reader`].
