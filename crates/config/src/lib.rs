@@ -17,6 +17,7 @@ mod store;
 pub mod gateway_api;
 pub mod k8s;
 pub mod mesh_config;
+pub mod yaml;
 
 pub use change::{Change, Changeset};
 pub use key::ConfigKey;

@@ -16,20 +16,13 @@ pub(crate) fn read_documents(bytes: &[u8], is_json: bool) -> Result<Vec<Value>, 
             open_list(document.map_err(|error| format!("the file is not JSON: {error}"))?, &mut documents);
         }
     } else {
-        for document in serde_yaml::Deserializer::from_str(text) {
-            let value = read_yaml(document).map_err(|error| format!("the file is not YAML: {error}"))?;
-            open_list(value, &mut documents);
+        for document in
+            config::yaml::documents(text).map_err(|error| format!("the file is not YAML: {error}"))?
+        {
+            open_list(document, &mut documents);
         }
     }
     Ok(documents)
-}
-
-fn read_yaml(document: serde_yaml::Deserializer<'_>) -> Result<Value, String> {
-    use serde::Deserialize as _;
-
-    let mut value = serde_yaml::Value::deserialize(document).map_err(|error| error.to_string())?;
-    value.apply_merge().map_err(|error| error.to_string())?;
-    serde_json::to_value(value).map_err(|error| error.to_string())
 }
 
 /// Adds a document, or the items of one that is a list, as `kubectl get -o yaml` prints it.
