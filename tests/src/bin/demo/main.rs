@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use household::Household;
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +99,12 @@ fn run(arguments: &Arguments, household: &Household) -> Result<bool> {
 
 fn fresh_folder(folder: &Path) -> Result<PathBuf> {
     if folder.exists() {
+        // Only what an earlier demo left may be removed.
+        ensure!(
+            folder.join("config/routing.yaml").exists(),
+            "{} is not the demo's; remove it first",
+            folder.display()
+        );
         std::fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
     }
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
