@@ -10,22 +10,11 @@ use anyhow::{Context, Result};
 const STEPS: &[&[&str]] = &[
     &["fmt", "--all", "--check"],
     &["xtask", "tidy"],
-    &[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ],
+    &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["test", "--workspace", "--locked"],
 ];
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the steps are the output of this command"
-)]
+#[expect(clippy::print_stdout, reason = "the steps are the output of this command")]
 pub(crate) fn command(root: &Path, list: bool) -> Result<ExitCode> {
     for step in STEPS {
         println!("cargo {}", step.join(" "));

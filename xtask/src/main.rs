@@ -38,11 +38,10 @@ fn main() -> Result<ExitCode> {
     }
 }
 
-/// The workspace root: the folder above this package.
+/// The workspace root: the folder above this package. Cargo names the package anew at every run, which matters when
+/// several checkouts share one target folder and so this binary.
 fn root() -> Result<PathBuf> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = package
-        .parent()
-        .context("the xtask package lies in no workspace")?;
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).parent().context("the xtask package lies in no workspace")?;
     Ok(root.to_path_buf())
 }

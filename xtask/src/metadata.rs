@@ -72,8 +72,7 @@ pub(crate) fn load(root: &Path) -> Result<Metadata> {
         }
         let output = command.output().context("starting cargo metadata")?;
         if output.status.success() {
-            let answer =
-                serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
+            let answer = serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
             return Ok(reduce(&answer));
         }
         failure = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -82,11 +81,7 @@ pub(crate) fn load(root: &Path) -> Result<Metadata> {
 }
 
 fn host_triple(root: &Path) -> Result<String> {
-    let output = Command::new("rustc")
-        .current_dir(root)
-        .arg("-vV")
-        .output()
-        .context("starting rustc")?;
+    let output = Command::new("rustc").current_dir(root).arg("-vV").output().context("starting rustc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc -vV names no host")?.to_owned())
@@ -95,10 +90,7 @@ fn host_triple(root: &Path) -> Result<String> {
 /// From cargo's JSON to [`Metadata`]; anything absent is empty.
 pub(crate) fn reduce(answer: &Value) -> Metadata {
     let root = format!("{}/", text(&answer["workspace_root"]));
-    let ours: Vec<&str> = list(&answer["workspace_members"])
-        .iter()
-        .map(text)
-        .collect();
+    let ours: Vec<&str> = list(&answer["workspace_members"]).iter().map(text).collect();
     let mut metadata = Metadata::default();
     for package in list(&answer["packages"]) {
         let name = text(&package["name"]).to_owned();
@@ -106,14 +98,8 @@ pub(crate) fn reduce(answer: &Value) -> Metadata {
             metadata.members.push(Member {
                 name,
                 manifest: relative(&package["manifest_path"], &root),
-                dependencies: list(&package["dependencies"])
-                    .iter()
-                    .map(dependency)
-                    .collect(),
-                targets: list(&package["targets"])
-                    .iter()
-                    .map(|value| target(value, &root))
-                    .collect(),
+                dependencies: list(&package["dependencies"]).iter().map(dependency).collect(),
+                targets: list(&package["targets"]).iter().map(|value| target(value, &root)).collect(),
             });
         } else {
             metadata.packages.push(Package {
@@ -124,9 +110,7 @@ pub(crate) fn reduce(answer: &Value) -> Metadata {
         }
     }
     metadata.members.sort_by(|a, b| a.name.cmp(&b.name));
-    metadata
-        .packages
-        .sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+    metadata.packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     metadata
 }
 
@@ -136,21 +120,13 @@ fn dependency(value: &Value) -> Dependency {
         "build" => DependencyKind::Build,
         _ => DependencyKind::Normal,
     };
-    Dependency {
-        name: text(&value["name"]).to_owned(),
-        kind,
-    }
+    Dependency { name: text(&value["name"]).to_owned(), kind }
 }
 
 fn target(value: &Value, root: &str) -> Target {
     let kinds: Vec<&str> = list(&value["kind"]).iter().map(text).collect();
-    let product = !kinds
-        .iter()
-        .any(|kind| matches!(*kind, "test" | "bench" | "example" | "custom-build"));
-    Target {
-        path: relative(&value["src_path"], root),
-        product,
-    }
+    let product = !kinds.iter().any(|kind| matches!(*kind, "test" | "bench" | "example" | "custom-build"));
+    Target { path: relative(&value["src_path"], root), product }
 }
 
 fn relative(path: &Value, root: &str) -> String {

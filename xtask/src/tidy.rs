@@ -24,18 +24,8 @@ use anyhow::{Context, Result, ensure};
 use crate::metadata::{self, Metadata};
 
 /// The crates that may do no IO and know no clock, environment, threads, randomness, logs or metrics.
-pub(crate) const PURE: &[&str] = &[
-    "proto",
-    "model",
-    "config",
-    "mesh",
-    "scope",
-    "translate",
-    "xds",
-    "engine",
-    "ca",
-    "inject",
-];
+pub(crate) const PURE: &[&str] =
+    &["proto", "model", "config", "mesh", "scope", "translate", "xds", "engine", "ca", "inject"];
 
 /// Everything the checks look at: the text files that git tracks or would track, by path from the root.
 #[derive(Default)]
@@ -54,11 +44,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn new(path: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            line,
-            message: message.into(),
-        }
+        Self { path: path.into(), line, message: message.into() }
     }
 }
 
@@ -68,15 +54,9 @@ impl fmt::Display for Finding {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the findings are the output of this command"
-)]
+#[expect(clippy::print_stdout, reason = "the findings are the output of this command")]
 pub(crate) fn command(root: &Path) -> Result<ExitCode> {
-    let tree = Tree {
-        files: tracked_files(root)?,
-        metadata: metadata::load(root)?,
-    };
+    let tree = Tree { files: tracked_files(root)?, metadata: metadata::load(root)? };
     let findings = check(&tree);
     for finding in &findings {
         println!("{finding}");
@@ -110,20 +90,10 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
 fn tracked_files(root: &Path) -> Result<BTreeMap<String, String>> {
     let output = Command::new("git")
         .current_dir(root)
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .output()
         .context("starting git ls-files")?;
-    ensure!(
-        output.status.success(),
-        "git ls-files failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    ensure!(output.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).context("a tracked path is not UTF-8")?;
     let mut files = BTreeMap::new();
     for name in names.split('\0').filter(|name| !name.is_empty()) {

@@ -11,3 +11,13 @@ pub mod parity;
 pub mod process;
 pub mod statistics;
 pub mod wait;
+
+use std::path::PathBuf;
+
+/// The root of the workspace under test. Cargo names the package anew at every run, which matters when several
+/// checkouts share one target folder and so one binary.
+pub fn workspace() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let package = PathBuf::from(package);
+    package.ancestors().find(|folder| folder.join("Cargo.lock").is_file()).unwrap_or(&package).to_path_buf()
+}

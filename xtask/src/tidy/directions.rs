@@ -29,12 +29,7 @@ const TESTS: &str = "tests";
 const XTASK: &str = "xtask";
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let ours: Vec<&str> = tree
-        .metadata
-        .members
-        .iter()
-        .map(|member| member.name.as_str())
-        .collect();
+    let ours: Vec<&str> = tree.metadata.members.iter().map(|member| member.name.as_str()).collect();
     let mut findings = Vec::new();
     for member in &tree.metadata.members {
         if !is_known(&member.name) {
@@ -48,10 +43,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         for dependency in &member.dependencies {
             let name = dependency.name.as_str();
             if ours.contains(&name) && !may_use(&member.name, name, dependency.kind) {
-                let line = tree
-                    .files
-                    .get(&member.manifest)
-                    .map_or(0, |text| line_naming(text, name));
+                let line = tree.files.get(&member.manifest).map_or(0, |text| line_naming(text, name));
                 let message = format!(
                     "`{}` may not depend on `{name}`: that is against the allowed directions",
                     member.name
@@ -81,21 +73,12 @@ fn is_below(user: &str, used: &str) -> bool {
     BELOW
         .iter()
         .find(|(upper, _)| *upper == user)
-        .is_some_and(|(_, lower)| {
-            lower
-                .iter()
-                .any(|direct| *direct == used || is_below(direct, used))
-        })
+        .is_some_and(|(_, lower)| lower.iter().any(|direct| *direct == used || is_below(direct, used)))
 }
 
 /// The line of a manifest that begins with a dependency's name, or 0.
 pub(crate) fn line_naming(manifest: &str, dependency: &str) -> usize {
-    let names = |line: &str| {
-        line.strip_prefix(dependency)
-            .is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
-    };
-    manifest
-        .lines()
-        .position(names)
-        .map_or(0, |index| index + 1)
+    let names =
+        |line: &str| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
+    manifest.lines().position(names).map_or(0, |index| index + 1)
 }

@@ -15,11 +15,7 @@ pub(crate) fn check_header(tree: &Tree) -> Vec<Finding> {
 
 pub(crate) fn check_length(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let exceptions = tree
-        .files
-        .get(EXCEPTIONS)
-        .map(String::as_str)
-        .unwrap_or_default();
+    let exceptions = tree.files.get(EXCEPTIONS).map(String::as_str).unwrap_or_default();
     let mut excused = Vec::new();
     for (index, line) in exceptions.lines().enumerate() {
         let line = line.trim();
@@ -58,10 +54,7 @@ pub(crate) fn check_length(tree: &Tree) -> Vec<Finding> {
 }
 
 fn rust_files(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
-    let is_rust = |path: &str| {
-        path.rsplit_once('.')
-            .is_some_and(|(_, extension)| extension == "rs")
-    };
+    let is_rust = |path: &str| path.rsplit_once('.').is_some_and(|(_, extension)| extension == "rs");
     tree.files
         .iter()
         .filter(move |(path, _)| is_rust(path))

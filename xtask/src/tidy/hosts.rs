@@ -12,12 +12,8 @@ const REGISTRIES: &[&str] = &[
     concat!("sum.golang", ".org"),
     concat!("registry.npmjs", ".org"),
 ];
-const FOLDERS: &[&str] = &[
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
-    concat!("/Us", "ers/"),
-];
+const FOLDERS: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -27,11 +23,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
                 continue;
             }
             if let Some(host) = REGISTRIES.iter().find(|host| line.contains(**host)) {
-                findings.push(Finding::new(
-                    path,
-                    index + 1,
-                    format!("names the package registry `{host}`"),
-                ));
+                findings.push(Finding::new(path, index + 1, format!("names the package registry `{host}`")));
             }
             if let Some(folder) = FOLDERS.iter().find(|folder| begins_path(line, folder)) {
                 findings.push(Finding::new(

@@ -35,10 +35,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     }
     for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
         if !policy.duplicates.iter().any(|(_, excused)| excused == name) {
-            let message = format!(
-                "`{name}` is locked in several versions: {}",
-                versions.join(", ")
-            );
+            let message = format!("`{name}` is locked in several versions: {}", versions.join(", "));
             findings.push(Finding::new("Cargo.lock", 0, message));
         }
     }
@@ -78,18 +75,14 @@ impl Policy {
             match (section, list) {
                 ("licenses", "allow") => policy.licences.extend(strings(line).map(str::to_owned)),
                 ("licenses", "exceptions") => {
-                    if let (Some(name), Some(licence)) =
-                        (value(line, "crate"), value(line, "allow"))
-                    {
+                    if let (Some(name), Some(licence)) = (value(line, "crate"), value(line, "allow")) {
                         policy.exceptions.push((name, licence));
                     }
                 }
-                ("bans", "deny") => policy
-                    .banned
-                    .extend(value(line, "crate").map(|name| (index + 1, name))),
-                ("bans", "skip") => policy
-                    .duplicates
-                    .extend(value(line, "crate").map(|name| (index + 1, name))),
+                ("bans", "deny") => policy.banned.extend(value(line, "crate").map(|name| (index + 1, name))),
+                ("bans", "skip") => {
+                    policy.duplicates.extend(value(line, "crate").map(|name| (index + 1, name)));
+                }
                 _ => {}
             }
             if line.ends_with(']') || !line.contains(['{', '"']) {
@@ -105,11 +98,7 @@ impl Policy {
             .iter()
             .filter(|(package, _)| package == name)
             .map(|(_, licence)| licence.as_str());
-        self.licences
-            .iter()
-            .map(String::as_str)
-            .chain(own)
-            .collect()
+        self.licences.iter().map(String::as_str).chain(own).collect()
     }
 }
 
@@ -125,10 +114,7 @@ fn strings(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether an SPDX expression can be met with the allowed licences. `/` is the old way to write OR.
 fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut at = 0;
     any_of(&words, &mut at, allowed) && at == words.len()

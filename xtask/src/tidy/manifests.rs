@@ -53,14 +53,10 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         }
         for dependency in &member.dependencies {
             if dependency.kind == DependencyKind::Normal
-                && IMPURE
-                    .iter()
-                    .any(|pattern| matches(pattern, &dependency.name))
+                && IMPURE.iter().any(|pattern| matches(pattern, &dependency.name))
             {
-                let message = format!(
-                    "`{}` is a pure crate and may not depend on `{}`",
-                    member.name, dependency.name
-                );
+                let message =
+                    format!("`{}` is a pure crate and may not depend on `{}`", member.name, dependency.name);
                 findings.push(Finding::new(
                     &member.manifest,
                     line_naming(manifest, &dependency.name),
@@ -84,20 +80,14 @@ fn versions(path: &str, manifest: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut section = Section::Other;
     let finding = |line: usize, name: &str| {
-        let message = format!(
-            "`{name}` must say `workspace = true`: versions stand in the root manifest only"
-        );
+        let message =
+            format!("`{name}` must say `workspace = true`: versions stand in the root manifest only");
         Finding::new(path, line, message)
     };
     for (index, line) in manifest.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if let Some(header) = line.strip_prefix('[') {
-            if let Section::One {
-                line,
-                name,
-                inherited: false,
-            } = &section
-            {
+            if let Section::One { line, name, inherited: false } = &section {
                 findings.push(finding(*line, name));
             }
             section = Section::of(header.trim_end_matches(']'), index + 1);
@@ -119,12 +109,7 @@ fn versions(path: &str, manifest: &str) -> Vec<Finding> {
             Section::One { inherited, .. } => *inherited |= key == "workspace" && value == "true",
         }
     }
-    if let Section::One {
-        line,
-        name,
-        inherited: false,
-    } = &section
-    {
+    if let Section::One { line, name, inherited: false } = &section {
         findings.push(finding(*line, name));
     }
     findings
@@ -149,11 +134,7 @@ impl Section {
             return Self::Many;
         }
         match header.rsplit_once("dependencies.") {
-            Some((_, name)) => Self::One {
-                line,
-                name: name.to_owned(),
-                inherited: false,
-            },
+            Some((_, name)) => Self::One { line, name: name.to_owned(), inherited: false },
             None => Self::Other,
         }
     }

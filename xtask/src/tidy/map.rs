@@ -9,12 +9,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let Some(text) = tree.files.get(DOCUMENT) else {
         return Vec::new();
     };
-    let crates: Vec<&str> = tree
-        .metadata
-        .members
-        .iter()
-        .map(|member| member.name.as_str())
-        .collect();
+    let crates: Vec<&str> = tree.metadata.members.iter().map(|member| member.name.as_str()).collect();
     let mut findings = Vec::new();
     let mut listed = Vec::new();
     let mut map_at = None;
@@ -29,15 +24,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         }
         for path in quoted(line) {
             // A folder path anywhere in the document must lead to a crate.
-            let name = path
-                .strip_prefix("crates/")
-                .map(|rest| rest.split('/').next().unwrap_or_default());
+            let name = path.strip_prefix("crates/").map(|rest| rest.split('/').next().unwrap_or_default());
             if let Some(name) = name.filter(|name| !crates.contains(name)) {
-                findings.push(Finding::new(
-                    DOCUMENT,
-                    index + 1,
-                    format!("there is no crate `{name}`"),
-                ));
+                findings.push(Finding::new(DOCUMENT, index + 1, format!("there is no crate `{name}`")));
             }
         }
         if level > 0 {
@@ -51,8 +40,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
                 }
             }
             listed.extend(
-                quoted(head(line))
-                    .map(|name| name.trim_start_matches("crates/").trim_end_matches('/')),
+                quoted(head(line)).map(|name| name.trim_start_matches("crates/").trim_end_matches('/')),
             );
         }
     }
@@ -60,7 +48,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         findings.push(Finding::new(DOCUMENT, 0, "there is no heading `Code map`"));
         return findings;
     };
-    for name in crates.iter().filter(|name| !listed.contains(*name)) {
+    // The packages outside crates/ are no part of the house, so the map may leave them to prose.
+    let housed = tree.metadata.members.iter().filter(|member| member.manifest.starts_with("crates/"));
+    for name in housed.map(|member| member.name.as_str()).filter(|name| !listed.contains(name)) {
         findings.push(Finding::new(
             DOCUMENT,
             map_at,
@@ -86,10 +76,7 @@ fn head(line: &str) -> &str {
     if !bullet.trim_start_matches('*').starts_with('`') {
         return "";
     }
-    bullet
-        .split([':', '.', '(', '—'])
-        .next()
-        .unwrap_or_default()
+    bullet.split([':', '.', '(', '—']).next().unwrap_or_default()
 }
 
 /// What stands in code quotes.

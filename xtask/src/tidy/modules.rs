@@ -10,18 +10,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let reached = reached(tree);
     tree.files
         .keys()
-        .filter(|path| {
-            path.rsplit_once('.')
-                .is_some_and(|(_, extension)| extension == "rs")
-        })
+        .filter(|path| path.rsplit_once('.').is_some_and(|(_, extension)| extension == "rs"))
         .filter(|path| !reached.contains_key(*path))
-        .map(|path| {
-            Finding::new(
-                path,
-                1,
-                "no `mod` line leads to this file and it is no target of cargo",
-            )
-        })
+        .map(|path| Finding::new(path, 1, "no `mod` line leads to this file and it is no target of cargo"))
         .collect()
 }
 
@@ -37,13 +28,7 @@ pub(crate) fn reached(tree: &Tree) -> BTreeMap<String, bool> {
 }
 
 /// Follows the `mod` lines of a file. `owns_folder`: whether children lie beside the file, not in a folder of its name.
-fn visit(
-    tree: &Tree,
-    path: &str,
-    owns_folder: bool,
-    product: bool,
-    reached: &mut BTreeMap<String, bool>,
-) {
+fn visit(tree: &Tree, path: &str, owns_folder: bool, product: bool, reached: &mut BTreeMap<String, bool>) {
     let Some(text) = tree.files.get(path) else {
         return;
     };
@@ -53,40 +38,18 @@ fn visit(
     };
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.strip_suffix(".rs").unwrap_or(name);
-    let children = if owns_folder || stem == "mod" {
-        folder.to_owned()
-    } else {
-        format!("{folder}/{stem}")
-    };
+    let children = if owns_folder || stem == "mod" { folder.to_owned() } else { format!("{folder}/{stem}") };
     let code = code(text);
     let kept = without_tests(&code);
     for module in declarations(text, &code) {
         let product = product && kept.as_bytes()[module.offset] != b' ';
         if let Some(file) = &module.file {
             // A `#[path]` or an `include!` counts from the folder of the file that says it.
-            visit(
-                tree,
-                &normal(&format!("{folder}/{file}")),
-                true,
-                product,
-                reached,
-            );
+            visit(tree, &normal(&format!("{folder}/{file}")), true, product, reached);
         } else {
             let name = &module.name;
-            visit(
-                tree,
-                &format!("{children}/{name}.rs"),
-                false,
-                product,
-                reached,
-            );
-            visit(
-                tree,
-                &format!("{children}/{name}/mod.rs"),
-                true,
-                product,
-                reached,
-            );
+            visit(tree, &format!("{children}/{name}.rs"), false, product, reached);
+            visit(tree, &format!("{children}/{name}/mod.rs"), true, product, reached);
         }
     }
 }
@@ -115,19 +78,12 @@ fn declarations(text: &str, code: &str) -> Vec<Declaration> {
             }
             b'm' if is_word(bytes, at, b"mod") => {
                 let rest = &code[at + 3..];
-                let name: String = rest
-                    .trim_start()
-                    .bytes()
-                    .take_while(|byte| is_name(*byte))
-                    .map(char::from)
-                    .collect();
+                let name: String =
+                    rest.trim_start().bytes().take_while(|byte| is_name(*byte)).map(char::from).collect();
                 let after = rest.trim_start()[name.len()..].trim_start();
                 if !name.is_empty() && after.starts_with(';') {
-                    let path: Vec<&str> = open
-                        .iter()
-                        .map(|(name, _)| name.as_str())
-                        .chain([name.as_str()])
-                        .collect();
+                    let path: Vec<&str> =
+                        open.iter().map(|(name, _)| name.as_str()).chain([name.as_str()]).collect();
                     found.push(Declaration {
                         offset: at,
                         name: path.join("/"),
@@ -140,11 +96,7 @@ fn declarations(text: &str, code: &str) -> Vec<Declaration> {
             b'i' if is_word(bytes, at, b"include") && bytes[at..].starts_with(b"include!(") => {
                 let argument = text[at + "include!(".len()..].trim_start();
                 if let Some(file) = quoted(argument) {
-                    found.push(Declaration {
-                        offset: at,
-                        name: String::new(),
-                        file: Some(file),
-                    });
+                    found.push(Declaration { offset: at, name: String::new(), file: Some(file) });
                 }
             }
             _ => {}
@@ -156,26 +108,15 @@ fn declarations(text: &str, code: &str) -> Vec<Declaration> {
 
 fn is_word(bytes: &[u8], at: usize, word: &[u8]) -> bool {
     bytes[at..].starts_with(word)
-        && !bytes
-            .get(at + word.len())
-            .is_some_and(|byte| is_name(*byte))
-        && !at
-            .checked_sub(1)
-            .is_some_and(|before| is_name(bytes[before]))
+        && !bytes.get(at + word.len()).is_some_and(|byte| is_name(*byte))
+        && !at.checked_sub(1).is_some_and(|before| is_name(bytes[before]))
 }
 
 /// The `#[path = "…"]` among the attributes right before a `mod`.
 fn path_attribute(text: &str, code: &str, module: usize) -> Option<String> {
-    let start = code[..module]
-        .rfind([';', '{', '}'])
-        .map_or(0, |index| index + 1);
+    let start = code[..module].rfind([';', '{', '}']).map_or(0, |index| index + 1);
     let attribute = code[start..module].find("#[path")?;
-    quoted(
-        text[start + attribute..module]
-            .split_once('=')?
-            .1
-            .trim_start(),
-    )
+    quoted(text[start + attribute..module].split_once('=')?.1.trim_start())
 }
 
 fn quoted(text: &str) -> Option<String> {

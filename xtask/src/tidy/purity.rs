@@ -47,10 +47,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         if !PURE.contains(&member.name.as_str()) {
             continue;
         }
-        for (path, _) in reached
-            .iter()
-            .filter(|(path, product)| **product && path.starts_with(folder))
-        {
+        for (path, _) in reached.iter().filter(|(path, product)| **product && path.starts_with(folder)) {
             let Some(text) = tree.files.get(path) else {
                 continue;
             };
@@ -70,14 +67,9 @@ fn impurities(code: &str) -> Vec<(usize, String)> {
         for (offset, _) in code.match_indices(pattern) {
             let before = offset.checked_sub(1).map(|index| code.as_bytes()[index]);
             // `a::tracing::b` is a module of ours; `std::thread` is not `std::threading`.
-            let begins =
-                !before.is_some_and(|byte| is_name(byte) || (byte == b':' && !is_type(pattern)));
-            let ends = code
-                .as_bytes()
-                .get(offset + pattern.len())
-                .is_none_or(|byte| !is_name(*byte));
-            let open_end =
-                pattern.ends_with(':') || pattern.ends_with("Tcp") || pattern.ends_with("Udp");
+            let begins = !before.is_some_and(|byte| is_name(byte) || (byte == b':' && !is_type(pattern)));
+            let ends = code.as_bytes().get(offset + pattern.len()).is_none_or(|byte| !is_name(*byte));
+            let open_end = pattern.ends_with(':') || pattern.ends_with("Tcp") || pattern.ends_with("Udp");
             if begins && (ends || open_end) {
                 found.push((offset, (*pattern).to_owned()));
             }
@@ -112,10 +104,7 @@ fn names_in_braces(list: &str) -> Vec<&str> {
             b',' if depth == 0 => expecting = true,
             _ if expecting && is_name(byte) => {
                 expecting = false;
-                let length = list[index..]
-                    .bytes()
-                    .take_while(|byte| is_name(*byte))
-                    .count();
+                let length = list[index..].bytes().take_while(|byte| is_name(*byte)).count();
                 names.push(&list[index..index + length]);
             }
             _ => {}

@@ -78,10 +78,7 @@ fn into_text(bytes: Vec<u8>) -> String {
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> usize {
-    bytes
-        .windows(what.len())
-        .position(|window| window == what)
-        .unwrap_or(bytes.len())
+    bytes.windows(what.len()).position(|window| window == what).unwrap_or(bytes.len())
 }
 
 fn continues_identifier(bytes: &[u8], at: usize) -> bool {
@@ -126,10 +123,7 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 }
 
 fn end_of_raw_string(bytes: &[u8], start: usize) -> Option<usize> {
-    let hashes = bytes[start + 1..]
-        .iter()
-        .take_while(|byte| **byte == b'#')
-        .count();
+    let hashes = bytes[start + 1..].iter().take_while(|byte| **byte == b'#').count();
     let body = start + 1 + hashes;
     if bytes.get(body) != Some(&b'"') {
         return None;

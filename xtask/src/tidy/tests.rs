@@ -8,39 +8,24 @@ use crate::metadata::{Dependency, DependencyKind, Member, Package, Target};
 /// A tree of files and the members that a test gives; every member's library is its only target.
 fn tree(files: &[(&str, &str)], members: &[Member]) -> Tree {
     Tree {
-        files: files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect(),
-        metadata: Metadata {
-            members: members.to_vec(),
-            packages: Vec::new(),
-        },
+        files: files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
+        metadata: Metadata { members: members.to_vec(), packages: Vec::new() },
     }
 }
 
 fn member(name: &str, uses: &[(&str, DependencyKind)]) -> Member {
-    let dependency = |(name, kind): &(&str, DependencyKind)| Dependency {
-        name: (*name).to_owned(),
-        kind: *kind,
-    };
+    let dependency =
+        |(name, kind): &(&str, DependencyKind)| Dependency { name: (*name).to_owned(), kind: *kind };
     Member {
         name: name.to_owned(),
         manifest: format!("crates/{name}/Cargo.toml"),
         dependencies: uses.iter().map(dependency).collect(),
-        targets: vec![Target {
-            path: format!("crates/{name}/src/lib.rs"),
-            product: true,
-        }],
+        targets: vec![Target { path: format!("crates/{name}/src/lib.rs"), product: true }],
     }
 }
 
 fn package(name: &str, version: &str, licence: &str) -> Package {
-    Package {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        licence: licence.to_owned(),
-    }
+    Package { name: name.to_owned(), version: version.to_owned(), licence: licence.to_owned() }
 }
 
 fn lines(findings: &[Finding]) -> Vec<String> {
@@ -122,46 +107,26 @@ ipnet = { version = "2" }
 [build-dependencies.protox]
 workspace = true
 "#;
-    let findings = manifests::check(&tree(
-        &[("crates/model/Cargo.toml", manifest)],
-        &[member("model", &[])],
-    ));
-    let found: Vec<(usize, &str)> = findings
-        .iter()
-        .map(|finding| (finding.line, finding.message.split('`').nth(1).unwrap()))
-        .collect();
+    let findings = manifests::check(&tree(&[("crates/model/Cargo.toml", manifest)], &[member("model", &[])]));
+    let found: Vec<(usize, &str)> =
+        findings.iter().map(|finding| (finding.line, finding.message.split('`').nth(1).unwrap())).collect();
     assert_eq!(found, [(9, "bytes"), (11, "insta"), (15, "ipnet")]);
 }
 
 #[test]
 fn a_pure_crate_may_not_name_an_impure_dependency() {
     let members = [
-        member(
-            "engine",
-            &[
-                ("tokio-stream", NORMAL),
-                ("bytes", NORMAL),
-                ("tokio", DEVELOPMENT),
-            ],
-        ),
+        member("engine", &[("tokio-stream", NORMAL), ("bytes", NORMAL), ("tokio", DEVELOPMENT)]),
         member("server", &[("tokio", NORMAL)]),
     ];
     let files = [
-        (
-            "crates/engine/Cargo.toml",
-            "[dependencies]\ntokio-stream.workspace = true\n",
-        ),
-        (
-            "crates/server/Cargo.toml",
-            "[dependencies]\ntokio.workspace = true\n",
-        ),
+        ("crates/engine/Cargo.toml", "[dependencies]\ntokio-stream.workspace = true\n"),
+        ("crates/server/Cargo.toml", "[dependencies]\ntokio.workspace = true\n"),
     ];
     let findings = manifests::check(&tree(&files, &members));
     assert_eq!(
         lines(&findings),
-        [
-            "crates/engine/Cargo.toml:2: `engine` is a pure crate and may not depend on `tokio-stream`"
-        ]
+        ["crates/engine/Cargo.toml:2: `engine` is a pure crate and may not depend on `tokio-stream`"]
     );
 }
 
@@ -169,15 +134,9 @@ fn a_pure_crate_may_not_name_an_impure_dependency() {
 fn a_long_file_needs_an_exception_and_an_exception_needs_a_long_file() {
     let long = "//! Long.\n".repeat(801);
     let exceptions = "# comment\nb.rs one table\nc.rs was long once\nd.rs\n";
-    let files = [
-        ("a.rs", long.as_str()),
-        ("b.rs", &long),
-        ("c.rs", "//! Short."),
-        ("d.rs", &long),
-    ];
+    let files = [("a.rs", long.as_str()), ("b.rs", &long), ("c.rs", "//! Short."), ("d.rs", &long)];
     let mut tree = tree(&files, &[]);
-    tree.files
-        .insert("xtask/long-files.txt".to_owned(), exceptions.to_owned());
+    tree.files.insert("xtask/long-files.txt".to_owned(), exceptions.to_owned());
     let findings = lines(&files::check_length(&tree));
     assert_eq!(
         findings,
@@ -191,16 +150,10 @@ fn a_long_file_needs_an_exception_and_an_exception_needs_a_long_file() {
 
 #[test]
 fn a_file_without_a_header_is_found() {
-    let files = [
-        ("a.rs", "//! Good.\nfn a() {}\n"),
-        ("b.rs", "// Not enough.\n"),
-        ("c.rs", ""),
-        ("d.md", "# d"),
-    ];
-    let found: Vec<String> = files::check_header(&tree(&files, &[]))
-        .into_iter()
-        .map(|finding| finding.path)
-        .collect();
+    let files =
+        [("a.rs", "//! Good.\nfn a() {}\n"), ("b.rs", "// Not enough.\n"), ("c.rs", ""), ("d.md", "# d")];
+    let found: Vec<String> =
+        files::check_header(&tree(&files, &[])).into_iter().map(|finding| finding.path).collect();
     assert_eq!(found, ["b.rs", "c.rs"]);
 }
 
@@ -231,17 +184,10 @@ const TEXT: &str = "mod quoted;";
         ("crates/model/src/child.rs", ""),
     ];
     let tree = tree(&files, &[member("model", &[])]);
-    let found: Vec<String> = modules::check(&tree)
-        .into_iter()
-        .map(|finding| finding.path)
-        .collect();
+    let found: Vec<String> = modules::check(&tree).into_iter().map(|finding| finding.path).collect();
     assert_eq!(
         found,
-        [
-            "crates/model/src/child.rs",
-            "crates/model/src/commented.rs",
-            "crates/model/src/quoted.rs"
-        ]
+        ["crates/model/src/child.rs", "crates/model/src/commented.rs", "crates/model/src/quoted.rs"]
     );
     let reached = modules::reached(&tree);
     assert!(!reached["crates/model/src/tests.rs"]);
@@ -268,25 +214,14 @@ fn last() { std::thread::spawn(|| ()); }
         ("crates/server/src/lib.rs", "use std::fs;"),
     ];
     let mut engine = member("engine", &[]);
-    engine.targets.push(Target {
-        path: "crates/engine/tests/outer.rs".to_owned(),
-        product: false,
-    });
+    engine.targets.push(Target { path: "crates/engine/tests/outer.rs".to_owned(), product: false });
     let findings = purity::check(&tree(&files, &[engine, member("server", &[])]));
-    let mut found: Vec<(usize, &str)> = findings
-        .iter()
-        .map(|finding| (finding.line, finding.message.split('`').nth(1).unwrap()))
-        .collect();
+    let mut found: Vec<(usize, &str)> =
+        findings.iter().map(|finding| (finding.line, finding.message.split('`').nth(1).unwrap())).collect();
     found.sort_unstable();
     assert_eq!(
         found,
-        [
-            (2, "std::env"),
-            (3, "std::fs"),
-            (4, "Instant::now"),
-            (5, "tracing::"),
-            (11, "std::thread")
-        ]
+        [(2, "std::env"), (3, "std::fs"), (4, "Instant::now"), (5, "tracing::"), (11, "std::thread")]
     );
 }
 
@@ -295,12 +230,9 @@ fn the_code_map_names_the_crates_there_are() {
     let map = "# Architecture\nProse names `gone` freely, but `crates/lost/src` is wrong.\n\n## Code map\n\
         | crate | duty |\n| `model`, `config` | words; may use `serde` |\n- `ghost`: nothing\n- `mesh` - the indexes\n\
         ## Next\n- `elsewhere`: not the map\n";
-    let members = [
-        member("config", &[]),
-        member("mesh", &[]),
-        member("model", &[]),
-        member("scope", &[]),
-    ];
+    let outside = Member { manifest: "xtask/Cargo.toml".to_owned(), ..member("xtask", &[]) };
+    let members =
+        [outside, member("config", &[]), member("mesh", &[]), member("model", &[]), member("scope", &[])];
     let findings = map::check(&tree(&[("docs/ARCHITECTURE.md", map)], &members));
     assert_eq!(
         lines(&findings),
@@ -361,10 +293,8 @@ skip = [
 #[test]
 fn registries_and_paths_of_one_machine_are_found() {
     let registry = concat!("https://pypi", ".org/simple");
-    let lock = concat!(
-        "source = \"registry+https://github.com/rust-lang/crates",
-        ".io-index\"\nname = \"a\"\n"
-    );
+    let lock =
+        concat!("source = \"registry+https://github.com/rust-lang/crates", ".io-index\"\nname = \"a\"\n");
     let folder = concat!("see /wo", "rk/main/notes and the route /a/wo", "rk/b\n");
     let files = [
         ("Cargo.lock", lock),
@@ -373,10 +303,8 @@ fn registries_and_paths_of_one_machine_are_found() {
         ("docs/b.md", "the /a/work/b route"),
     ];
     let findings = hosts::check(&tree(&files, &[]));
-    let found: Vec<(&str, usize)> = findings
-        .iter()
-        .map(|finding| (finding.path.as_str(), finding.line))
-        .collect();
+    let found: Vec<(&str, usize)> =
+        findings.iter().map(|finding| (finding.path.as_str(), finding.line)).collect();
     assert_eq!(found, [("README.md", 1), ("docs/a.md", 1)]);
 }
 
@@ -401,18 +329,9 @@ fn cargo_metadata_is_reduced_to_paths_from_the_root() {
     let metadata = metadata::reduce(&answer);
     assert_eq!(metadata.members[0].manifest, "crates/model/Cargo.toml");
     assert!(metadata.members[0].dependencies[1].kind == DEVELOPMENT);
-    let targets: Vec<(&str, bool)> = metadata.members[0]
-        .targets
-        .iter()
-        .map(|target| (target.path.as_str(), target.product))
-        .collect();
-    assert_eq!(
-        targets,
-        [
-            ("crates/model/src/lib.rs", true),
-            ("crates/model/build.rs", false)
-        ]
-    );
+    let targets: Vec<(&str, bool)> =
+        metadata.members[0].targets.iter().map(|target| (target.path.as_str(), target.product)).collect();
+    assert_eq!(targets, [("crates/model/src/lib.rs", true), ("crates/model/build.rs", false)]);
     assert_eq!(metadata.packages[0].licence, "MIT");
 }
 
@@ -421,8 +340,5 @@ fn comments_strings_and_characters_are_no_code() {
     let text = "a /* b /* c */ d */ e // f\n\"g \\\" h\" r#\"i \" j\"# b\"k\" '\\'' '\"' 'l 'ä' m";
     let code = source::code(text);
     assert_eq!(code.len(), text.len());
-    assert_eq!(
-        code.split_whitespace().collect::<Vec<_>>(),
-        ["a", "e", "b", "'l", "m"]
-    );
+    assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "e", "b", "'l", "m"]);
 }

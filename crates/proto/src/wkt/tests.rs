@@ -1,3 +1,5 @@
+//! Durations as Go reads and writes them, and the other well-known types.
+
 use super::*;
 use serde_json::json;
 

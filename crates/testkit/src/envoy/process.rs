@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Admin, Bootstrap};
 use crate::process::Process;
-use crate::wait;
+use crate::{wait, workspace};
 
 /// The oldest and the newest Envoy that `make tools` installs.
 pub const OLDEST: &str = "1.37.0";
@@ -15,8 +15,7 @@ pub const NEWEST: &str = "1.40.0";
 
 /// The stock binary of a version: in `$TRIERARCH_TOOLS` or in `.tools` of the workspace.
 pub fn binary(version: &str) -> io::Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools");
-    let tools = std::env::var_os("TRIERARCH_TOOLS").map_or(workspace, PathBuf::from);
+    let tools = std::env::var_os("TRIERARCH_TOOLS").map_or_else(|| workspace().join(".tools"), PathBuf::from);
     let path = tools.join(format!("envoy-{version}")).join("envoy");
     if path.is_file() {
         return path.canonicalize();

@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_example_binds_the_addresses_of_the_layout() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bookinfo");
-        let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).unwrap();
+        let folder = testkit::workspace().join("examples/bookinfo");
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let values = |text: &str, key: &str| -> BTreeSet<String> {
             text.lines()
                 .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(key))

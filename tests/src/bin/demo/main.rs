@@ -29,17 +29,18 @@ struct Arguments {
     /// Which of the installed Envoys to run.
     #[arg(long, default_value = testkit::envoy::OLDEST)]
     envoy: String,
-    /// The folder for the copy of the example, bootstraps and logs.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../.demo"))]
-    folder: PathBuf,
+    /// The folder for the copy of the example, bootstraps and logs; by default `.demo` in the workspace.
+    #[arg(long)]
+    folder: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let folder = arguments.folder.clone();
+    let folder = arguments.folder.clone().unwrap_or_else(|| testkit::workspace().join(".demo"));
+    let place = folder.clone();
     let household = Arc::new(Household::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(until_end_or_signal(arguments, Arc::clone(&household)));
+    let code = runtime.block_on(until_end_or_signal(arguments, place, Arc::clone(&household)));
     // After this nothing can be started any more, even by a story that a signal left half way.
     household.close();
     runtime.shutdown_background();
@@ -50,12 +51,16 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-async fn until_end_or_signal(arguments: Arguments, household: Arc<Household>) -> Result<ExitCode> {
+async fn until_end_or_signal(
+    arguments: Arguments,
+    folder: PathBuf,
+    household: Arc<Household>,
+) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let keep = arguments.keep;
-    let story = tokio::task::spawn_blocking(move || run(&arguments, &household));
+    let story = tokio::task::spawn_blocking(move || run(&arguments, &folder, &household));
     let whole = async {
         let passed = story.await.context("the story broke off")??;
         if keep {
@@ -72,8 +77,8 @@ async fn until_end_or_signal(arguments: Arguments, household: Arc<Household>) ->
 }
 
 /// Starts everything and walks the story. False: some check failed.
-fn run(arguments: &Arguments, household: &Household) -> Result<bool> {
-    let folder = fresh_folder(&arguments.folder)?;
+fn run(arguments: &Arguments, folder: &Path, household: &Household) -> Result<bool> {
+    let folder = fresh_folder(folder)?;
     let config = folder.join("config");
     copy_example(&config)?;
     layout::check_addresses_are_free()?;
@@ -113,7 +118,7 @@ fn fresh_folder(folder: &Path) -> Result<PathBuf> {
 
 fn copy_example(target: &Path) -> Result<()> {
     std::fs::create_dir_all(target)?;
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/bookinfo");
+    let example = testkit::workspace().join("examples/bookinfo");
     for entry in std::fs::read_dir(&example).with_context(|| format!("reading {}", example.display()))? {
         let path = entry?.path();
         if let (Some("yaml"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name()) {

@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_edit_finds_its_weights_in_the_example() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bookinfo/routing.yaml");
+        let file = testkit::workspace().join("examples/bookinfo/routing.yaml");
         let text = std::fs::read_to_string(file).unwrap();
         let moved = moved_to_v3(&text);
         assert_eq!(moved.matches("weight: 100\n").count(), 1);
