@@ -3,10 +3,10 @@
 use proto::envoy;
 use proto::envoy::route::route::Action;
 use proto::envoy::route::route_action::ClusterSpecifier;
-use proto::istio::networking::outbound_traffic_policy::Mode;
+use scope::UnknownTraffic;
 
 use super::default_route::every_path;
-use super::{cluster_name, timeout};
+use super::timeout;
 use crate::Context;
 
 /// What happens to requests for hosts that nobody declared.
@@ -25,17 +25,10 @@ pub(super) enum CatchAll {
 
 /// What holds for the class.
 pub(super) fn of(ctx: &Context<'_>, x_forwarded_host: bool) -> CatchAll {
-    let policy = ctx.scope.outbound_traffic_policy();
-    if policy.mode() != Mode::AllowAny {
-        return CatchAll::Block;
-    }
-    let cluster = match &policy.egress_proxy {
-        Some(proxy) => cluster_name::outbound(
-            proxy.port.as_ref().map_or(0, |port| port.number),
-            &proxy.subset,
-            &proxy.host,
-        ),
-        None => "PassthroughCluster".to_owned(),
+    let cluster = match ctx.scope.unknown_traffic() {
+        UnknownTraffic::Blocked => return CatchAll::Block,
+        UnknownTraffic::EgressProxy(cluster) => cluster,
+        UnknownTraffic::Passthrough => "PassthroughCluster".to_owned(),
     };
     CatchAll::Allow { cluster, x_forwarded_host }
 }

@@ -38,4 +38,12 @@ impl<'a> RouteName<'a> {
             Self::HttpProxy | Self::Unix(_) | Self::Unknown => 0,
         }
     }
+
+    /// The socket, empty when there is none.
+    pub fn bind(self) -> &'a str {
+        match self {
+            Self::Unix(path) => path,
+            Self::Port(_) | Self::Sniffed(..) | Self::HttpProxy | Self::Unknown => "",
+        }
+    }
 }

@@ -64,20 +64,6 @@ fn only_of(hosts: &mut Vec<VirtualHostInput>, host: &str, name: &str) {
     }
 }
 
-/// The egress listener whose services and VirtualServices count.
-fn listener_of<'c>(ctx: &Context<'c>, name: RouteName<'_>) -> Option<&'c EgressListener> {
-    ctx.scope.egress.iter().find(|listener| match listener.port() {
-        None => true,
-        Some(port) => match name {
-            RouteName::Unix(bind) => {
-                port.number == 0 && listener.config.as_ref().is_some_and(|config| config.bind == bind)
-            }
-            RouteName::Port(_) | RouteName::Sniffed(..) => port.number == name.port(),
-            RouteName::HttpProxy | RouteName::Unknown => false,
-        },
-    })
-}
-
 /// Destinations of a sidecar's routes: the services of the same listener and port.
 struct InListener<'a> {
     ctx: &'a Context<'a>,
@@ -110,7 +96,7 @@ struct Group {
 }
 
 fn virtual_hosts(ctx: &Context<'_>, name: RouteName<'_>, headers: ProxyHeaders) -> Vec<VirtualHostInput> {
-    let Some(listener) = listener_of(ctx, name) else { return Vec::new() };
+    let Some(listener) = ctx.scope.egress_for_route(name.port(), name.bind()) else { return Vec::new() };
     let is_proxy =
         listener.port().is_some_and(|port| Protocol::by_name(&port.protocol) == Protocol::HttpProxy);
     let port = if is_proxy { 0 } else { name.port() };
