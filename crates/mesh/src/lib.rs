@@ -7,7 +7,6 @@
 //! Reading order: `service` and `endpoint` (the facts), `kubernetes` and `service_entry` (where they come from),
 //! `reader` (the questions), `mesh` (building and advancing).
 
-mod delegate;
 mod destination_rule;
 mod endpoint;
 mod endpoints;
@@ -23,11 +22,9 @@ mod service;
 mod service_entry;
 mod settings;
 mod sidecar;
-mod topology;
 mod virtual_service;
 mod workload;
 mod workload_endpoints;
-mod workload_instance;
 
 pub use destination_rule::{DestinationRuleIndex, MergedDestinationRule};
 pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};
@@ -42,6 +39,5 @@ pub use service::{
     UNSPECIFIED_V4,
 };
 pub use settings::{Base, MeshSettings};
-pub use topology::with_topology;
-pub use virtual_service::{RouteSemantics, VirtualService};
+pub use virtual_service::VirtualService;
 pub use workload::{OwnService, WorkloadFacts};

@@ -244,11 +244,6 @@ impl Mesh {
         &self.settings_issues
     }
 
-    /// Routes of VirtualServices that were left out because of their delegates.
-    pub fn virtual_service_issues(&self) -> &[Issue] {
-        self.virtual_services.issues()
-    }
-
     pub(crate) fn settings(&self) -> &Arc<MeshSettings> {
         &self.settings
     }
