@@ -14,7 +14,7 @@ use crate::{EndpointSet, MeshSettings, Question, Service};
 
 /// Endpoints by service.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct EndpointIndex {
+pub(crate) struct EndpointIndex {
     sets: BTreeMap<(Host, Namespace), EndpointSet>,
 }
 
