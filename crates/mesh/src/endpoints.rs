@@ -14,7 +14,7 @@ use crate::{EndpointSet, MeshSettings, Question, Service};
 
 /// Endpoints by service.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct EndpointIndex {
+pub struct EndpointIndex {
     sets: BTreeMap<(Host, Namespace), EndpointSet>,
 }
 

@@ -7,6 +7,7 @@
 //! Reading order: `service` and `endpoint` (the facts), `kubernetes` and `service_entry` (where they come from),
 //! `reader` (the questions), `mesh` (building and advancing).
 
+mod delegate;
 mod destination_rule;
 mod endpoint;
 mod endpoints;
@@ -39,5 +40,5 @@ pub use service::{
     UNSPECIFIED_V4,
 };
 pub use settings::{Base, MeshSettings};
-pub use virtual_service::VirtualService;
+pub use virtual_service::{RouteSemantics, VirtualService};
 pub use workload::{OwnService, WorkloadFacts};

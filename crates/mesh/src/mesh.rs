@@ -36,7 +36,7 @@ impl Dirty {
 
 /// All services, by age.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ServiceIndex {
+pub struct ServiceIndex {
     /// By age; a ServiceEntry yields one service per host and address.
     all: Vec<Arc<Service>>,
     /// One per host and namespace: Kubernetes beats ServiceEntry, else the oldest.
@@ -72,17 +72,17 @@ impl ServiceIndex {
     }
 
     /// Every service, by age.
-    pub(crate) fn all(&self) -> &[Arc<Service>] {
+    pub fn all(&self) -> &[Arc<Service>] {
         &self.all
     }
 
     /// One service per namespace that declares `host`.
-    pub(crate) fn by_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
+    pub fn by_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
         self.by_host.get(host).into_iter().flat_map(BTreeMap::values)
     }
 
     /// Those that `namespace` may see: private, exported, public; each by age.
-    pub(crate) fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<Service>> {
+    pub fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<Service>> {
         let class = |service: &Service| match &service.export_to {
             crate::ExportTo::Public => 2,
             export if service.namespace == *namespace && export.is_private(namespace) => 0,
@@ -242,6 +242,11 @@ impl Mesh {
     /// What is wrong with the mesh configuration that is in the store.
     pub fn settings_issues(&self) -> &[Issue] {
         &self.settings_issues
+    }
+
+    /// Routes of VirtualServices that were left out because of their delegates.
+    pub fn virtual_service_issues(&self) -> &[Issue] {
+        self.virtual_services.issues()
     }
 
     pub(crate) fn settings(&self) -> &Arc<MeshSettings> {

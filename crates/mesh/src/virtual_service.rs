@@ -6,13 +6,49 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use config::{ConfigStore, Object};
-use model::{Fingerprint, Host, Namespace, Timestamp};
+use model::{Fingerprint, Host, Issue, Labels, Namespace, Timestamp};
 use proto::istio;
 
+use crate::delegate::{Delegates, merged};
 use crate::{ExportTo, MeshSettings};
 
 /// The gateway name that stands for all sidecars.
 pub const MESH_GATEWAY: &str = "mesh";
+
+/// How the routes of a VirtualService are meant; those made of other APIs say so by an annotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteSemantics {
+    /// As Istio's own API says.
+    #[default]
+    VirtualService,
+    /// Made of an Ingress.
+    Ingress,
+    /// Made of a route of the Gateway API.
+    GatewayApi,
+}
+
+impl RouteSemantics {
+    /// The annotation that states it.
+    const ANNOTATION: &'static str = "internal.istio.io/route-semantics";
+
+    fn of(annotations: &Labels) -> Self {
+        match annotations.value(Self::ANNOTATION) {
+            Some("ingress") => Self::Ingress,
+            Some("gateway") => Self::GatewayApi,
+            _ => Self::VirtualService,
+        }
+    }
+
+    /// Made of a route of the Gateway API.
+    pub fn is_gateway_api(self) -> bool {
+        self == Self::GatewayApi
+    }
+
+    /// Whether path prefixes end at slashes.
+    pub fn separates_paths(self) -> bool {
+        self != Self::VirtualService
+    }
+}
 
 /// One VirtualService, relations resolved. Its `Hash` and equality are those of its fingerprint.
 #[derive(Clone, Debug)]
@@ -29,6 +65,8 @@ pub struct VirtualService {
     pub gateways: Vec<String>,
     /// Who may see it.
     pub export_to: ExportTo,
+    /// How its routes are meant.
+    pub semantics: RouteSemantics,
     /// The specification with destination hosts fully qualified and delegates merged.
     pub spec: istio::networking::VirtualService,
     /// Over the root and every delegate that went in.
@@ -60,19 +98,27 @@ impl Hash for VirtualService {
 #[derive(Clone, Debug, Default)]
 pub struct VirtualServiceIndex {
     all: Vec<Arc<VirtualService>>,
+    issues: Vec<Issue>,
 }
 
 impl VirtualServiceIndex {
     /// Resolves every VirtualService of the store.
     pub fn build(store: &ConfigStore, settings: &MeshSettings) -> Self {
-        let mut all: Vec<Arc<VirtualService>> = store
-            .virtual_services()
-            .iter()
-            .filter(|object| !object.spec.hosts.is_empty())
-            .map(|object| Arc::new(resolve(object, settings)))
+        let (roots, leaves): (Vec<_>, Vec<_>) =
+            store.virtual_services().iter().partition(|object| !object.spec.hosts.is_empty());
+        let delegates = Delegates::new(leaves.into_iter().map(|object| resolve(object, settings)));
+        let mut issues = Vec::new();
+        let mut all: Vec<Arc<VirtualService>> = roots
+            .into_iter()
+            .map(|object| Arc::new(merged(resolve(object, settings), &delegates, &mut issues)))
             .collect();
         all.sort_by(|a, b| (a.creation, &a.name, &a.namespace).cmp(&(b.creation, &b.name, &b.namespace)));
-        Self { all }
+        Self { all, issues }
+    }
+
+    /// What is wrong with delegates: routes that were left out because of them.
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
     }
 
     /// Those that `namespace` may see: private, exported, public; each by age.
@@ -107,40 +153,17 @@ pub fn resolve_host(name: &str, namespace: &Namespace, domain: &str) -> String {
 
 fn resolve(object: &Object<istio::networking::VirtualService>, settings: &MeshSettings) -> VirtualService {
     let namespace = object.meta.namespace.clone();
+    let semantics = RouteSemantics::of(&object.meta.annotations);
     let mut spec = object.spec.clone();
-    let host = |name: &str| resolve_host(name, &namespace, &settings.domain);
-    let destination = |d: &mut Option<istio::networking::Destination>| {
-        if let Some(d) = d {
-            d.host = host(&d.host);
-        }
-    };
-    for route in &mut spec.http {
-        for target in &mut route.route {
-            destination(&mut target.destination);
-        }
-        destination_of_mirrors(route, &host);
+    if !semantics.is_gateway_api() {
+        qualify(&mut spec, &namespace, &settings.domain);
     }
-    for target in
-        spec.tcp.iter_mut().flat_map(|r| &mut r.route).chain(spec.tls.iter_mut().flat_map(|r| &mut r.route))
-    {
-        destination(&mut target.destination);
-    }
-    let gateway = |name: &str| {
-        if name == MESH_GATEWAY || name.contains('/') {
-            name.to_owned()
-        } else {
-            format!("{namespace}/{name}")
-        }
-    };
-    let gateways = if spec.gateways.is_empty() {
-        vec![MESH_GATEWAY.to_owned()]
-    } else {
-        spec.gateways.iter().map(|g| gateway(g)).collect()
-    };
+    let gateways =
+        if spec.gateways.is_empty() { vec![MESH_GATEWAY.to_owned()] } else { spec.gateways.clone() };
     VirtualService {
         name: object.meta.name.to_string(),
         creation: object.meta.creation,
-        hosts: spec.hosts.iter().map(|h| Host::from(host(h).to_lowercase())).collect(),
+        hosts: spec.hosts.iter().map(|host| Host::from(host.to_lowercase())).collect(),
         gateways,
         export_to: ExportTo::of(
             spec.export_to.iter().map(String::as_str),
@@ -149,14 +172,34 @@ fn resolve(object: &Object<istio::networking::VirtualService>, settings: &MeshSe
             true,
         ),
         namespace,
+        semantics,
         spec,
         fingerprint: Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint)),
     }
 }
 
-fn destination_of_mirrors(route: &mut istio::networking::HttpRoute, host: &impl Fn(&str) -> String) {
-    let mirrors = route.mirrors.iter_mut().filter_map(|m| m.destination.as_mut());
-    for d in mirrors.chain(route.mirror.as_mut()) {
-        d.host = host(&d.host);
+/// Makes every short name of hosts and gateways a full one.
+fn qualify(spec: &mut istio::networking::VirtualService, namespace: &Namespace, domain: &str) {
+    let host = |name: &mut String| *name = resolve_host(name, namespace, domain);
+    let gateways = |names: &mut Vec<String>| {
+        for name in names.iter_mut().filter(|name| *name != MESH_GATEWAY && !name.contains('/')) {
+            *name = format!("{namespace}/{name}");
+        }
+    };
+    spec.hosts.iter_mut().for_each(host);
+    gateways(&mut spec.gateways);
+    for route in &mut spec.http {
+        route.r#match.iter_mut().for_each(|wanted| gateways(&mut wanted.gateways));
+        let to = route.route.iter_mut().filter_map(|to| to.destination.as_mut());
+        let mirrors = route.mirrors.iter_mut().filter_map(|mirror| mirror.destination.as_mut());
+        to.chain(mirrors).chain(route.mirror.as_mut()).for_each(|to| host(&mut to.host));
+    }
+    for route in &mut spec.tcp {
+        route.r#match.iter_mut().for_each(|wanted| gateways(&mut wanted.gateways));
+        route.route.iter_mut().filter_map(|to| to.destination.as_mut()).for_each(|to| host(&mut to.host));
+    }
+    for route in &mut spec.tls {
+        route.r#match.iter_mut().for_each(|wanted| gateways(&mut wanted.gateways));
+        route.route.iter_mut().filter_map(|to| to.destination.as_mut()).for_each(|to| host(&mut to.host));
     }
 }

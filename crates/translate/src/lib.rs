@@ -9,11 +9,16 @@ pub mod cluster;
 mod context;
 pub mod endpoint;
 pub mod extension;
+pub mod hcm;
 mod input;
 pub mod listener;
 pub mod name_table;
+pub mod proxy_config;
 pub mod route;
+mod sealed;
+pub mod telemetry;
 pub mod tls;
 
 pub use context::{Context, RenderCache};
 pub use input::{Input, Piece, Reference, Rendered, Resource};
+pub use sealed::Sealed;

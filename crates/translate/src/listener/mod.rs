@@ -1,8 +1,27 @@
-//! Listeners (LDS, spec section 4).
+//! Listeners (LDS, spec section 4): outbound ones, the two that redirected traffic arrives at, inbound ones.
+
+pub mod address;
+pub mod cidr;
+pub mod inspector;
+mod outbound;
+pub mod tcp_proxy;
+pub mod tcp_route;
+
+use proto::envoy::listener::listener::ConnectionBalanceConfig;
+use proto::envoy::listener::listener::connection_balance_config::{BalanceType, ExactBalance};
+use scope::ProxyType;
 
 use crate::{Context, Resource};
 
 /// Every listener of the class, in Istio's order.
-pub fn generate(_ctx: &Context<'_>) -> Vec<Resource> {
-    Vec::new()
+pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
+    match ctx.class().proxy_type {
+        ProxyType::Sidecar => outbound::generate(ctx),
+        ProxyType::Router | ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
+    }
+}
+
+/// Connections spread evenly over the workers.
+pub(crate) fn exact_balance() -> ConnectionBalanceConfig {
+    ConnectionBalanceConfig { balance_type: Some(BalanceType::ExactBalance(ExactBalance {})) }
 }

@@ -1,8 +1,42 @@
-//! RouteConfigurations (RDS, spec section 3).
+//! RouteConfigurations (RDS, spec section 3). `sidecar` decides which virtual hosts a port has and what their domains
+//! are; `virtual_host` renders one; `http_route` turns one VirtualService's HTTP routes into Envoy's, with one file
+//! for each field. Every virtual host is a piece of its own, so a changed VirtualService renders only those it
+//! touches.
+
+mod catch_all;
+mod claims;
+mod cluster_name;
+mod configuration;
+mod cors;
+mod decorator;
+mod default_route;
+mod direct_response;
+mod domains;
+mod fault;
+mod hash_policy;
+mod headers;
+mod http_route;
+mod inbound;
+mod matches;
+mod mirror;
+mod names;
+mod percent;
+mod proxy_headers;
+mod redirect;
+mod retry;
+mod rewrite;
+mod selection;
+mod services;
+mod sidecar;
+mod stateful_session;
+mod timeout;
+mod virtual_host;
+
+pub use inbound::{InboundRoute, inbound};
 
 use crate::{Context, Resource};
 
 /// The route configuration of that name; an unknown one is empty.
-pub fn generate(_ctx: &Context<'_>, _name: &str) -> Option<Resource> {
-    None
+pub fn generate(ctx: &Context<'_>, name: &str) -> Option<Resource> {
+    Some(sidecar::generate(ctx, name))
 }

@@ -1,0 +1,127 @@
+//! `envoy.service.discovery.v3.AggregatedDiscoveryService`, both methods, by hand: responses carry resources as bytes
+//! that all proxies of a class share, which generated code cannot.
+
+mod stream;
+mod wire;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use crate::admission::Admission;
+use crate::{AdsOptions, Connections, Discovery, Metrics};
+use wire::{Delta, Sotw, Wire};
+
+type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// The service.
+#[derive(Clone)]
+pub struct Ads(Arc<Shared>);
+
+/// What all streams share.
+pub(crate) struct Shared {
+    pub(crate) discovery: Arc<dyn Discovery>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) metrics: Metrics,
+    pub(crate) options: AdsOptions,
+    pub(crate) throttle: Semaphore,
+    pub(crate) stopping: watch::Sender<bool>,
+    admission: Admission,
+}
+
+impl Ads {
+    /// Serves what `discovery` knows.
+    pub fn new(
+        discovery: Arc<dyn Discovery>,
+        connections: Arc<Connections>,
+        metrics: Metrics,
+        options: AdsOptions,
+    ) -> Self {
+        let admission = Admission::new(options.max_streams_per_second);
+        let throttle = Semaphore::new(options.push_throttle.max(1));
+        let (stopping, _) = watch::channel(false);
+        Self(Arc::new(Shared { discovery, connections, metrics, options, throttle, stopping, admission }))
+    }
+
+    /// The settings.
+    pub fn options(&self) -> &AdsOptions {
+        &self.0.options
+    }
+
+    /// Ends every stream; proxies come back elsewhere.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    async fn admit(&self) -> Result<(), Status> {
+        if !self.0.discovery.is_ready() {
+            return Err(Status::unavailable("the control plane has not read all configuration yet"));
+        }
+        if !self.0.admission.admit().await {
+            return Err(Status::resource_exhausted("too many new streams, try again"));
+        }
+        Ok(())
+    }
+
+    fn serve<W: Wire>(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>, Infallible> {
+        let limit = self.0.options.max_request_bytes;
+        let method = Method::<W>(self.clone(), std::marker::PhantomData);
+        Box::pin(async move {
+            let codec = ProstCodec::<W::Response, W::Request>::default();
+            let mut grpc = Grpc::new(codec).apply_max_message_size_config(Some(limit), None);
+            Ok(grpc.streaming(method, request).await)
+        })
+    }
+}
+
+impl NamedService for Ads {
+    const NAME: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
+}
+
+impl Service<http::Request<Body>> for Ads {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match request.uri().path().rsplit('/').next() {
+            Some("StreamAggregatedResources") => self.serve::<Sotw>(request),
+            Some("DeltaAggregatedResources") => self.serve::<Delta>(request),
+            _ => Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) }),
+        }
+    }
+}
+
+struct Method<W>(Ads, std::marker::PhantomData<W>);
+
+impl<W: Wire> StreamingService<W::Request> for Method<W> {
+    type Response = W::Response;
+    type ResponseStream = ReceiverStream<Result<W::Response, Status>>;
+    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
+
+    fn call(&mut self, request: Request<Streaming<W::Request>>) -> Self::Future {
+        let ads = self.0.clone();
+        Box::pin(async move {
+            ads.admit().await?;
+            let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            let (outgoing, responses) = mpsc::channel(1);
+            tokio::spawn(stream::run::<W>(ads.0, peer, request.into_inner(), outgoing));
+            Ok(Response::new(ReceiverStream::new(responses)))
+        })
+    }
+}

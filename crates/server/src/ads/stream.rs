@@ -1,0 +1,242 @@
+//! One stream from its first request to its end (platform specification, 2.1 to 2.6). The newest snapshot is all it
+//! ever sends: what a slow proxy did not read in time it never has to.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prost::Message;
+use proto::type_url;
+use scope::{Node, Proxy, ProxyType};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+use xds::{Outcome, ResourceType, SessionOptions};
+
+use super::Shared;
+use super::wire::Wire;
+use crate::{Connection, Published};
+
+/// Types that are not served, of which one stream is answered: enough for any client, not for a malicious one.
+const MAX_UNKNOWN_TYPES: usize = 64;
+
+type Outgoing<W> = mpsc::Sender<Result<<W as Wire>::Response, Status>>;
+
+pub(crate) async fn run<W: Wire>(
+    shared: Arc<Shared>,
+    peer: Option<SocketAddr>,
+    mut incoming: Streaming<W::Request>,
+    outgoing: Outgoing<W>,
+) {
+    if let Err(status) = serve::<W>(&shared, peer, &mut incoming, &outgoing).await {
+        tracing::debug!(scope = "ads", ?peer, code = ?status.code(), "stream ends: {}", status.message());
+        // The client may have gone already.
+        let _ = outgoing.send(Err(status)).await;
+    }
+}
+
+async fn serve<W: Wire>(
+    shared: &Arc<Shared>,
+    peer: Option<SocketAddr>,
+    incoming: &mut Streaming<W::Request>,
+    outgoing: &Outgoing<W>,
+) -> Result<(), Status> {
+    let mut stopping = shared.stopping.subscribe();
+    let first = tokio::select! {
+        () = stopped(&mut stopping) => return Err(stopping_status()),
+        first = first_request::<W>(incoming) => first?,
+    };
+    let Some(first) = first else { return Ok(()) };
+    let proxy = admit(W::node(&first), shared.options.ambient)?;
+    let mut stream = Stream::<W>::open(shared, proxy, peer, outgoing);
+    let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
+    let mut next = Some(first);
+    let mut pushed = false;
+    loop {
+        if let Some(request) = next.take() {
+            stream.receive(request).await?;
+        }
+        let published = snapshots.borrow_and_update().clone();
+        if let Some(published) = published {
+            tokio::select! {
+                () = stopped(&mut stopping) => return Err(stopping_status()),
+                done = stream.push(&published, pushed) => done?,
+            }
+        }
+        pushed = false;
+        tokio::select! {
+            biased;
+            () = stopped(&mut stopping) => return Err(stopping_status()),
+            request = incoming.message() => match request? {
+                Some(request) => next = Some(request),
+                None => return Ok(()),
+            },
+            changed = snapshots.changed() => match changed {
+                Ok(()) => pushed = true,
+                Err(_) => return Err(Status::unavailable("the proxy's configuration is no longer served here")),
+            },
+        }
+    }
+}
+
+/// Whatever is said of health before anything was asked for is dropped.
+async fn first_request<W: Wire>(incoming: &mut Streaming<W::Request>) -> Result<Option<W::Request>, Status> {
+    while let Some(request) = incoming.message().await? {
+        if W::type_url(&request) != type_url::HEALTH_INFORMATION {
+            return Ok(Some(request));
+        }
+    }
+    Ok(None)
+}
+
+fn admit(node: Option<&proto::envoy::core::Node>, ambient: bool) -> Result<Proxy, Status> {
+    let node = node.filter(|node| !node.id.is_empty());
+    let node =
+        node.ok_or_else(|| Status::invalid_argument("the first request of a stream must name its node"))?;
+    let proxy =
+        Proxy::parse(&Node::from(node)).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    if proxy.proxy_type == ProxyType::Ztunnel && !ambient {
+        return Err(Status::invalid_argument("ztunnel is not served: ambient mode is off"));
+    }
+    Ok(proxy)
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is a stop, too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn stopping_status() -> Status {
+    Status::unavailable("the control plane is stopping")
+}
+
+/// An open stream; closes its connection when dropped.
+struct Stream<'a, W: Wire> {
+    shared: &'a Shared,
+    connection: Arc<Connection>,
+    outgoing: &'a Outgoing<W>,
+    unknown_types: BTreeSet<String>,
+}
+
+impl<'a, W: Wire> Stream<'a, W> {
+    fn open(shared: &'a Shared, proxy: Proxy, peer: Option<SocketAddr>, outgoing: &'a Outgoing<W>) -> Self {
+        let options = SessionOptions {
+            protocol: W::PROTOCOL,
+            nonce_prefix: shared.options.nonce_prefix.clone(),
+            always_full: proxy.is_proxyless(),
+        };
+        let connection = shared.connections.open(Arc::new(proxy), peer, options);
+        shared.metrics.proxies.with_label_values(&[version(&connection)]).inc();
+        tracing::info!(scope = "ads", connection = connection.name(), ?peer, "proxy connected");
+        Self { shared, connection, outgoing, unknown_types: BTreeSet::new() }
+    }
+
+    async fn receive(&mut self, request: W::Request) -> Result<(), Status> {
+        let metrics = &self.shared.metrics;
+        let size = request.encoded_len() as i64;
+        if size > metrics.largest_request.get() {
+            metrics.largest_request.set(size);
+        }
+        let url = W::type_url(&request);
+        let Some(resource_type) = ResourceType::of_type_url(url) else {
+            let url = url.to_owned();
+            return self.receive_unknown(url).await;
+        };
+        let short = resource_type.short_name();
+        match self.connection.on_request(W::request(resource_type, request)) {
+            Outcome::Rejected(rejection) => {
+                metrics.rejects.with_label_values(&[short]).inc();
+                if let Some((_, gauge)) = metrics.last_rejects.iter().find(|(name, _)| *name == short) {
+                    let code = tonic::Code::from(rejection.error.code);
+                    gauge.with_label_values(&[&self.connection.proxy.id, &format!("{code:?}")]).inc();
+                }
+                tracing::warn!(
+                    scope = "ads",
+                    connection = self.connection.name(),
+                    r#type = short,
+                    nonce = rejection.nonce,
+                    resources = ?rejection.names,
+                    "proxy rejects: {}", rejection.error.message
+                );
+            }
+            Outcome::Stale => metrics.expired_nonces.with_label_values(&[short]).inc(),
+            Outcome::Subscribed | Outcome::Acknowledged | Outcome::Unsubscribed => {}
+        }
+        Ok(())
+    }
+
+    /// A type that is not served gets one empty answer, so that whoever asks does not wait for ever.
+    async fn receive_unknown(&mut self, url: String) -> Result<(), Status> {
+        if url == type_url::HEALTH_INFORMATION {
+            return Ok(());
+        }
+        if url.is_empty() {
+            return Err(Status::invalid_argument("a request must name a type"));
+        }
+        if url.starts_with(type_url::DEBUG) {
+            return Err(Status::unauthenticated("debug types need an authenticated connection"));
+        }
+        if self.unknown_types.len() < MAX_UNKNOWN_TYPES && self.unknown_types.insert(url.clone()) {
+            let nonce = format!("{}unknown", self.shared.options.nonce_prefix);
+            self.send(W::empty(url, nonce)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the client has not yet. The throttle bounds how many streams make responses at once; it is not
+    /// held while one waits for its client to read.
+    async fn push(&self, published: &Published, pushed: bool) -> Result<(), Status> {
+        let metrics = &self.shared.metrics;
+        let responses = {
+            let _permit = self.shared.throttle.acquire().await;
+            let start = Instant::now();
+            if pushed {
+                metrics.queue_time.observe((start - published.published).as_secs_f64());
+            }
+            let responses = self.connection.next(&published.snapshot);
+            let time = start.elapsed().as_secs_f64() / responses.len().max(1) as f64;
+            for response in &responses {
+                metrics.push_time.with_label_values(&[response.resource_type.short_name()]).observe(time);
+            }
+            responses
+        };
+        let sent = !responses.is_empty();
+        for response in responses {
+            let resource_type = response.resource_type;
+            let short = resource_type.short_name();
+            let response = W::response(response);
+            metrics
+                .config_size
+                .with_label_values(&[resource_type.type_url()])
+                .observe(response.encoded_len() as f64);
+            let start = Instant::now();
+            self.send(response).await?;
+            metrics.send_time.with_label_values(&[short]).observe(start.elapsed().as_secs_f64());
+            metrics.pushes.with_label_values(&[short]).inc();
+        }
+        if let Some(since) = published.since.filter(|_| pushed && sent) {
+            metrics.convergence_time.observe(since.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    async fn send(&self, response: W::Response) -> Result<(), Status> {
+        self.outgoing.send(Ok(response)).await.map_err(|_| Status::cancelled("the client has gone"))
+    }
+}
+
+impl<W: Wire> Drop for Stream<'_, W> {
+    fn drop(&mut self) {
+        self.shared.connections.close(self.connection.id);
+        self.shared.discovery.disconnect(self.connection.id);
+        self.shared.metrics.proxies.with_label_values(&[version(&self.connection)]).dec();
+        tracing::info!(scope = "ads", connection = self.connection.name(), "proxy gone");
+    }
+}
+
+fn version(connection: &Connection) -> &str {
+    match connection.proxy.metadata.istio_version.as_str() {
+        "" => "unknown",
+        version => version,
+    }
+}

@@ -1,0 +1,114 @@
+//! The messages of the two protocols from and to those of `xds`.
+
+use prost::Message;
+use proto::envoy::core::Node;
+use proto::envoy::discovery::{DeltaDiscoveryRequest, DiscoveryRequest};
+use proto::envoy::google::Status;
+use proto::raw::{RawDeltaDiscoveryResponse, RawDiscoveryResponse, RawResource};
+use xds::{Protocol, Request, RequestError, ResourceType};
+
+/// One of the two protocols.
+pub(crate) trait Wire: Send + Sync + 'static {
+    type Request: Message + Default + Send + 'static;
+    type Response: Message + Default + Send + 'static;
+    const PROTOCOL: Protocol;
+
+    fn node(request: &Self::Request) -> Option<&Node>;
+    fn type_url(request: &Self::Request) -> &str;
+    fn request(resource_type: ResourceType, request: Self::Request) -> Request;
+    fn response(response: xds::Response) -> Self::Response;
+    /// A response without resources for a type that is not served.
+    fn empty(type_url: String, nonce: String) -> Self::Response;
+}
+
+/// State of the world.
+pub(crate) struct Sotw;
+
+/// Incremental.
+pub(crate) struct Delta;
+
+impl Wire for Sotw {
+    type Request = DiscoveryRequest;
+    type Response = RawDiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::Sotw;
+
+    fn node(request: &DiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn type_url(request: &DiscoveryRequest) -> &str {
+        &request.type_url
+    }
+
+    fn request(resource_type: ResourceType, request: DiscoveryRequest) -> Request {
+        Request {
+            subscribe: request.resource_names,
+            nonce: request.response_nonce,
+            error: request.error_detail.map(error),
+            ..Request::new(resource_type)
+        }
+    }
+
+    fn response(response: xds::Response) -> RawDiscoveryResponse {
+        RawDiscoveryResponse {
+            version_info: response.version_info,
+            resources: response.resources.iter().map(|resource| resource.body().clone()).collect(),
+            type_url: response.resource_type.type_url().to_owned(),
+            nonce: response.nonce,
+            control_plane: None,
+        }
+    }
+
+    fn empty(type_url: String, nonce: String) -> RawDiscoveryResponse {
+        RawDiscoveryResponse { type_url, nonce, ..RawDiscoveryResponse::default() }
+    }
+}
+
+impl Wire for Delta {
+    type Request = DeltaDiscoveryRequest;
+    type Response = RawDeltaDiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::Delta;
+
+    fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn type_url(request: &DeltaDiscoveryRequest) -> &str {
+        &request.type_url
+    }
+
+    fn request(resource_type: ResourceType, request: DeltaDiscoveryRequest) -> Request {
+        Request {
+            resource_type,
+            subscribe: request.resource_names_subscribe,
+            unsubscribe: request.resource_names_unsubscribe,
+            initial_versions: request.initial_resource_versions.into_iter().collect(),
+            nonce: request.response_nonce,
+            error: request.error_detail.map(error),
+        }
+    }
+
+    fn response(response: xds::Response) -> RawDeltaDiscoveryResponse {
+        let resource = |resource: &xds::Resource| RawResource {
+            version: resource.version(),
+            resource: resource.body().clone(),
+            name: resource.name().to_string(),
+        };
+        RawDeltaDiscoveryResponse {
+            system_version_info: response.version_info,
+            resources: response.resources.iter().map(resource).collect(),
+            type_url: response.resource_type.type_url().to_owned(),
+            removed_resources: response.removed.iter().map(ToString::to_string).collect(),
+            nonce: response.nonce,
+            control_plane: None,
+        }
+    }
+
+    fn empty(type_url: String, nonce: String) -> RawDeltaDiscoveryResponse {
+        RawDeltaDiscoveryResponse { type_url, nonce, ..RawDeltaDiscoveryResponse::default() }
+    }
+}
+
+fn error(status: Status) -> RequestError {
+    RequestError { code: status.code, message: status.message }
+}

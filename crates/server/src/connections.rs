@@ -1,0 +1,117 @@
+//! The streams that are open now: what debug pages show of proxies.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use scope::Proxy;
+use xds::{
+    Outcome, Request, Resource, ResourceType, Response, Session, SessionOptions, Snapshot, TypeStatus,
+};
+
+/// One stream of one proxy.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique among the connections of this process.
+    pub id: u64,
+    /// Who is connected.
+    pub proxy: Arc<Proxy>,
+    /// From where.
+    pub peer: Option<SocketAddr>,
+    /// Since when.
+    pub connected_at: SystemTime,
+    session: Mutex<Session>,
+    sent_at: Mutex<BTreeMap<ResourceType, SystemTime>>,
+}
+
+impl Connection {
+    /// `<proxy id>-<number>`, as debug pages name connections.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.proxy.id, self.id)
+    }
+
+    /// Where the stream stands with each type.
+    pub fn status(&self) -> Vec<TypeStatus> {
+        self.session.lock().status()
+    }
+
+    /// When something of each type was last sent.
+    pub fn sent_at(&self) -> BTreeMap<ResourceType, SystemTime> {
+        self.sent_at.lock().clone()
+    }
+
+    /// What was sent of a type and is still subscribed to.
+    pub fn sent(&self, resource_type: ResourceType) -> Vec<Resource> {
+        self.session.lock().sent(resource_type)
+    }
+
+    pub(crate) fn on_request(&self, request: Request) -> Outcome {
+        self.session.lock().on_request(request)
+    }
+
+    pub(crate) fn next(&self, snapshot: &Snapshot) -> Vec<Response> {
+        let responses = self.session.lock().next(snapshot);
+        if !responses.is_empty() {
+            let now = SystemTime::now();
+            let mut sent_at = self.sent_at.lock();
+            sent_at.extend(responses.iter().map(|response| (response.resource_type, now)));
+        }
+        responses
+    }
+}
+
+/// All streams.
+#[derive(Debug, Default)]
+pub struct Connections {
+    next_id: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+}
+
+impl Connections {
+    /// Those that are open, oldest first.
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The oldest whose name holds this text, so that `pod.namespace` finds a proxy.
+    pub fn find(&self, part: &str) -> Option<Arc<Connection>> {
+        self.open.lock().values().find(|connection| connection.name().contains(part)).cloned()
+    }
+
+    pub(crate) fn open(
+        &self,
+        proxy: Arc<Proxy>,
+        peer: Option<SocketAddr>,
+        mut options: SessionOptions,
+    ) -> Arc<Connection> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        options.nonce_prefix = format!("{}{id}-", options.nonce_prefix);
+        let connection = Arc::new(Connection {
+            id,
+            proxy,
+            peer,
+            connected_at: SystemTime::now(),
+            session: Mutex::new(Session::new(options)),
+            sent_at: Mutex::default(),
+        });
+        self.open.lock().insert(id, Arc::clone(&connection));
+        connection
+    }
+
+    pub(crate) fn close(&self, id: u64) {
+        self.open.lock().remove(&id);
+    }
+}

@@ -1,0 +1,245 @@
+//! ADS as Envoy and careless clients speak it.
+
+use std::sync::atomic::Ordering;
+
+use proto::envoy::core::Node;
+use proto::envoy::discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use proto::envoy::discovery::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
+use proto::envoy::google;
+use proto::type_url;
+use server::AdsOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use super::*;
+
+pub(crate) type Client = AggregatedDiscoveryServiceClient<Channel>;
+
+pub(crate) async fn client(running: &Running) -> Client {
+    Client::connect(format!("http://{}", running.grpc)).await.unwrap()
+}
+
+fn node(id: &str) -> Node {
+    Node { id: id.to_owned(), ..Node::default() }
+}
+
+fn first() -> DiscoveryRequest {
+    DiscoveryRequest {
+        node: Some(node("sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local")),
+        type_url: type_url::CLUSTER.to_owned(),
+        ..DiscoveryRequest::default()
+    }
+}
+
+pub(crate) struct Sotw {
+    requests: mpsc::Sender<DiscoveryRequest>,
+    responses: Streaming<DiscoveryResponse>,
+}
+
+pub(crate) async fn sotw(client: &mut Client, first: DiscoveryRequest) -> Result<Sotw, Status> {
+    let (requests, outgoing) = mpsc::channel(16);
+    requests.send(first).await.unwrap();
+    let responses = client.stream_aggregated_resources(ReceiverStream::new(outgoing)).await?.into_inner();
+    Ok(Sotw { requests, responses })
+}
+
+impl Sotw {
+    async fn read(&mut self) -> DiscoveryResponse {
+        self.responses.message().await.unwrap().unwrap()
+    }
+
+    async fn end(&mut self) -> Code {
+        loop {
+            match self.responses.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Code::Ok,
+                Err(status) => return status.code(),
+            }
+        }
+    }
+
+    async fn answer(&self, response: &DiscoveryResponse, error: Option<&str>) {
+        let error_detail =
+            error.map(|message| google::Status { code: 13, message: message.to_owned(), details: vec![] });
+        let request = DiscoveryRequest {
+            type_url: response.type_url.clone(),
+            response_nonce: response.nonce.clone(),
+            error_detail,
+            ..DiscoveryRequest::default()
+        };
+        self.requests.send(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_state_of_the_world_client_gets_snapshots_as_they_come() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut stream = sotw(&mut client(&running).await, first()).await.unwrap();
+    let response = stream.read().await;
+    assert_eq!(response.type_url, type_url::CLUSTER);
+    assert_eq!(response.resources.len(), 1);
+    assert_eq!(response.resources[0].type_url, type_url::CLUSTER);
+    stream.answer(&response, None).await;
+    running.publish(clusters(&["a", "b"], "1"));
+    assert_eq!(stream.read().await.resources.len(), 2);
+    assert_eq!(running.connections.len(), 1);
+    drop(stream);
+    eventually(|| running.connections.is_empty() && running.fake.n_gone.load(Ordering::SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn a_delta_client_gets_changes_and_resumes_where_it_was() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a", "b"], "1"));
+    let mut client = client(&running).await;
+    let (requests, outgoing) = mpsc::channel(16);
+    let first = DeltaDiscoveryRequest {
+        node: first().node,
+        type_url: type_url::CLUSTER.to_owned(),
+        ..DeltaDiscoveryRequest::default()
+    };
+    requests.send(first.clone()).await.unwrap();
+    let stream = client.delta_aggregated_resources(ReceiverStream::new(outgoing)).await.unwrap();
+    let mut responses = stream.into_inner();
+    let mut read = async || responses.message().await.unwrap().unwrap();
+    let response: DeltaDiscoveryResponse = read().await;
+    let versions: std::collections::HashMap<String, String> =
+        response.resources.into_iter().map(|resource| (resource.name, resource.version)).collect();
+    assert_eq!(versions.len(), 2);
+    running.publish(clusters(&["b", "c"], "1"));
+    let response = read().await;
+    assert_eq!(response.resources.len(), 1);
+    assert_eq!(response.resources[0].name, "c");
+    assert_eq!(response.removed_resources, ["a"]);
+
+    let (requests, outgoing) = mpsc::channel(16);
+    requests.send(DeltaDiscoveryRequest { initial_resource_versions: versions, ..first }).await.unwrap();
+    let stream = client.delta_aggregated_resources(ReceiverStream::new(outgoing)).await.unwrap();
+    let response = stream.into_inner().message().await.unwrap().unwrap();
+    let names: Vec<&str> = response.resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["c"], "b is as it was");
+    assert_eq!(response.removed_resources, ["a"]);
+}
+
+#[tokio::test]
+async fn nobody_is_answered_before_configuration_was_read() {
+    let running = start(AdsOptions::default()).await;
+    running.fake.ready.store(false, Ordering::SeqCst);
+    let refused = sotw(&mut client(&running).await, first()).await.err().unwrap();
+    assert_eq!(refused.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_read_is_an_invalid_argument() {
+    let running = start(AdsOptions::default()).await;
+    for bad in [None, Some(node("")), Some(node("nonsense")), Some(node("sidecar~no-ip~a.b~b.svc"))] {
+        let request = DiscoveryRequest { node: bad, ..first() };
+        let mut stream = sotw(&mut client(&running).await, request).await.unwrap();
+        assert_eq!(stream.end().await, Code::InvalidArgument);
+    }
+    assert!(running.connections.is_empty());
+}
+
+#[tokio::test]
+async fn too_many_new_streams_are_told_to_come_back() {
+    let running = start(AdsOptions { max_streams_per_second: 1, ..AdsOptions::default() }).await;
+    let mut client = client(&running).await;
+    let mut other = client.clone();
+    let mut third = client.clone();
+    let (a, b, c) =
+        tokio::join!(sotw(&mut client, first()), sotw(&mut other, first()), sotw(&mut third, first()));
+    let refused: Vec<Code> =
+        [a, b, c].into_iter().filter_map(|one| one.err().map(|one| one.code())).collect();
+    assert_eq!(refused, [Code::ResourceExhausted]);
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_stream_only() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut client = client(&running).await;
+    let mut good = sotw(&mut client, first()).await.unwrap();
+    good.read().await;
+
+    // A second stream on the same connection, of bytes that are no message.
+    let mut grpc = tonic::client::Grpc::new(
+        Channel::from_shared(format!("http://{}", running.grpc)).unwrap().connect().await.unwrap(),
+    );
+    grpc.ready().await.unwrap();
+    let garbage = tokio_stream::once(google::BytesValue { value: vec![0xff; 64] });
+    let path = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+    let codec = tonic_prost::ProstCodec::<_, DiscoveryResponse>::default();
+    let path = path.parse().unwrap();
+    let answer = grpc.streaming(tonic::Request::new(garbage), path, codec).await;
+    let status = match answer {
+        Ok(stream) => stream.into_inner().message().await.err().unwrap(),
+        Err(status) => status,
+    };
+    assert_ne!(status.code(), Code::Ok);
+
+    // A connection that does not even speak HTTP.
+    let mut socket = tokio::net::TcpStream::connect(running.grpc).await.unwrap();
+    socket.write_all(b"\x16\x03\x01 this is not HTTP/2 at all\r\n\r\n").await.unwrap();
+    let _ = socket.read_to_end(&mut Vec::new()).await;
+
+    // A request longer than allowed.
+    let long = DiscoveryRequest { resource_names: vec!["x".repeat(5 << 20)], ..first() };
+    let mut long = sotw(&mut client, long).await.unwrap();
+    assert_ne!(long.end().await, Code::Ok);
+
+    running.publish(clusters(&["a", "b"], "1"));
+    assert_eq!(good.read().await.resources.len(), 2);
+}
+
+#[tokio::test]
+async fn a_rejection_is_counted_and_shown() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a", "b"], "1"));
+    let mut stream = sotw(&mut client(&running).await, first()).await.unwrap();
+    let response = stream.read().await;
+    stream.answer(&response, Some("Error adding/updating cluster(s) b: no such thing")).await;
+    let rejections = || running.connections.all()[0].status()[0].n_rejections;
+    eventually(|| rejections() == 1).await;
+    let metrics = String::from_utf8(running.metrics.text().unwrap()).unwrap();
+    assert!(metrics.contains("pilot_total_xds_rejects{type=\"cds\"} 1"), "{metrics}");
+    assert!(metrics.contains("pilot_xds_cds_reject{err=\"Internal\",node=\"web-1.shop\"} 1"), "{metrics}");
+    let page = http::get(&running, "/debug/syncz").await.1;
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let shown = &page[0]["resources"][type_url::CLUSTER];
+    assert_eq!(shown["lastError"], "Error adding/updating cluster(s) b: no such thing");
+    assert_eq!(shown["rejections"], 1);
+    assert_eq!(shown["rejected"][0]["name"], "b");
+}
+
+#[tokio::test]
+async fn types_that_are_not_served_are_answered_once_and_debug_types_refused() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a"], "1"));
+    let other = DiscoveryRequest { type_url: "type.googleapis.com/of.no.Use".into(), ..first() };
+    let mut stream = sotw(&mut client(&running).await, other).await.unwrap();
+    let response = stream.read().await;
+    assert_eq!((response.type_url.as_str(), response.resources.len()), ("type.googleapis.com/of.no.Use", 0));
+    stream.answer(&response, None).await;
+    let debug = DiscoveryRequest { type_url: type_url::DEBUG_SYNC_STATUS.into(), ..first() };
+    stream.requests.send(debug).await.unwrap();
+    assert_eq!(stream.end().await, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_stop_ends_streams_and_then_the_server() {
+    let running = start(AdsOptions::default()).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut client = client(&running).await;
+    let mut stream = sotw(&mut client, first()).await.unwrap();
+    stream.read().await;
+    running.stop.send(()).unwrap();
+    assert_eq!(stream.end().await, Code::Unavailable);
+    drop((stream, client));
+    tokio::time::timeout(Duration::from_secs(10), running.serving).await.unwrap().unwrap();
+}

@@ -1,0 +1,40 @@
+//! Header matches on `@request.auth.claims`: claims of the verified token, in the dynamic metadata of the JWT filter
+//! (row R13). A claim may be a text or a list of texts.
+
+use proto::envoy::matcher::metadata_matcher::{PathSegment, path_segment::Segment};
+use proto::envoy::matcher::value_matcher::MatchPattern;
+use proto::envoy::matcher::{
+    ListMatcher, MetadataMatcher, OrMatcher, StringMatcher, ValueMatcher, list_matcher,
+};
+
+const HEADER: &str = "@request.auth.claims";
+
+/// The matcher, if the header of that name stands for a claim.
+pub(super) fn matcher(name: &str, value: Option<StringMatcher>) -> Option<MetadataMatcher> {
+    let path = ["payload"].into_iter().chain(claim(name)?);
+    let segment = |key: &str| PathSegment { segment: Some(Segment::Key(key.to_owned())) };
+    let text = ValueMatcher { match_pattern: Some(MatchPattern::StringMatch(value.unwrap_or_default())) };
+    let list = ListMatcher { match_pattern: Some(list_matcher::MatchPattern::OneOf(Box::new(text.clone()))) };
+    let list = ValueMatcher { match_pattern: Some(MatchPattern::ListMatch(Box::new(list))) };
+    let either = MatchPattern::OrMatch(OrMatcher { value_matchers: vec![list, text] });
+    Some(MetadataMatcher {
+        filter: "envoy.filters.http.jwt_authn".to_owned(),
+        path: path.map(segment).collect(),
+        value: Some(ValueMatcher { match_pattern: Some(either) }),
+        ..Default::default()
+    })
+}
+
+/// The nested claim names after the header: `.a.b` or `[a][b]`.
+fn claim(name: &str) -> Option<Vec<&str>> {
+    let head = name.get(..HEADER.len())?;
+    let rest = name.get(HEADER.len()..)?;
+    if !head.eq_ignore_ascii_case(HEADER) || rest.len() < 2 {
+        return None;
+    }
+    if let Some(dotted) = rest.strip_prefix('.') {
+        return Some(dotted.split('.').collect());
+    }
+    let bracketed = rest.strip_prefix('[')?.strip_suffix(']').filter(|inner| !inner.is_empty())?;
+    Some(bracketed.split("][").collect())
+}

@@ -1,0 +1,131 @@
+//! Domains of a virtual host: all names by which a service may be called from the proxy's namespace (spec 3.2, rows
+//! R01 to R04, R29).
+
+use std::net::IpAddr;
+
+use mesh::{Resolution, UNSPECIFIED_V4};
+use scope::ProxyClass;
+
+use super::services::ListedService;
+
+/// The domains of one virtual host, and those among them that only a search domain makes of the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Domains {
+    /// All of them.
+    pub all: Vec<String>,
+    /// Short forms: none of them may take a name from a service that is really called so.
+    pub short: Vec<String>,
+}
+
+/// How domains are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DomainStyle<'a> {
+    /// `ns.svc.cluster.local`.
+    pub proxy_domain: &'a str,
+    /// Also with this port, for listeners of every port.
+    pub port: Option<u32>,
+    /// With the dot of an absolute name, too.
+    pub absolute: bool,
+}
+
+impl DomainStyle<'_> {
+    /// The domains of a service.
+    pub fn service(&self, service: &ListedService, class: &ProxyClass) -> Domains {
+        let mut result = Domains::default();
+        for name in std::iter::once(service.service.host.as_str()).chain(service.aliases.iter().map(|a| &**a))
+        {
+            let short = self.short_forms(name);
+            self.push(&mut result.all, name);
+            result.all.extend(short.iter().cloned());
+            result.short.extend(short);
+        }
+        if service.service.is_kubernetes() && service.service.resolution == Resolution::Passthrough {
+            let wild: Vec<String> = result.all.iter().map(|domain| format!("*.{domain}")).collect();
+            result.all.extend(wild);
+        }
+        for address in addresses(service, class) {
+            self.push(&mut result.all, address);
+        }
+        result
+    }
+
+    /// The domains of a host that is no service.
+    pub fn host(&self, host: &str) -> Domains {
+        Domains { all: vec![bracketed(host)], short: Vec::new() }
+    }
+
+    fn push(&self, domains: &mut Vec<String>, name: &str) {
+        let name = bracketed(name);
+        let with_port = self.port.map(|port| format!("{name}:{port}"));
+        domains.push(name);
+        domains.extend(with_port);
+    }
+
+    fn short_forms(&self, host: &str) -> Vec<String> {
+        let mut forms = Vec::new();
+        if self.absolute && host.parse::<IpAddr>().is_err() {
+            self.push(&mut forms, &format!("{host}."));
+        }
+        if let Some((namespace, cluster)) = self.proxy_domain.split_once(".svc.") {
+            let in_cluster = host.strip_suffix(cluster).is_some_and(|head| head.ends_with(".svc."));
+            if let Some((own, _)) = host.split_once(".svc.").filter(|_| in_cluster) {
+                let Some((name, of)) = own.split_once('.') else { return forms };
+                if of == namespace {
+                    self.push(&mut forms, name);
+                    self.push(&mut forms, &format!("{own}.svc"));
+                    self.push(&mut forms, own);
+                } else {
+                    self.push(&mut forms, own);
+                    self.push(&mut forms, &format!("{own}.svc"));
+                }
+            }
+            return forms;
+        }
+        self.search_domain_forms(host, &mut forms);
+        forms
+    }
+
+    /// Outside Kubernetes: what is left of the name without the suffix it shares with the proxy's domain.
+    fn search_domain_forms(&self, host: &str, forms: &mut Vec<String>) {
+        let labels: Vec<&str> = host.split('.').collect();
+        let shared =
+            labels.iter().rev().zip(self.proxy_domain.rsplit('.')).take_while(|(a, b)| *a == b).count();
+        if shared == 0 {
+            return;
+        }
+        let (own, suffix) = labels.split_at(labels.len() - shared);
+        self.push(forms, &own.join("."));
+        if let ([_, _], Some(first)) = (own, suffix.first()) {
+            self.push(forms, &format!("{}.{first}", own.join(".")));
+        }
+    }
+}
+
+/// The addresses by which the class may call a service.
+fn addresses<'s>(service: &'s ListedService, class: &ProxyClass) -> Vec<&'s str> {
+    let service = &*service.service;
+    let known = |address: &&&str| **address != UNSPECIFIED_V4 && !address.is_empty();
+    let families = class.ip_families;
+    let own: Vec<&str> = if service.is_kubernetes() {
+        service.addresses.iter().map(String::as_str).collect()
+    } else if class.metadata.dns_capture && !service.has_address() {
+        service.auto_addresses.iter().map(String::as_str).collect()
+    } else {
+        Vec::new()
+    };
+    let reachable: Vec<&str> = own
+        .iter()
+        .filter(known)
+        .filter(|address| if address.contains(':') { families.v6 } else { families.v4 })
+        .copied()
+        .collect();
+    if reachable.is_empty() {
+        return Some(service.default_address()).iter().filter(known).copied().collect();
+    }
+    reachable
+}
+
+/// IPv6 addresses stand in brackets.
+pub(super) fn bracketed(name: &str) -> String {
+    if name.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{name}]") } else { name.to_owned() }
+}

@@ -1,0 +1,32 @@
+//! `proxyHeaders` as far as routes show them: the proxy's own configuration when it sent one, else the mesh's.
+
+use proto::istio::mesh::ProxyConfig;
+
+use crate::Context;
+
+/// What routes take from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ProxyHeaders {
+    /// Requests say which attempt they are.
+    pub attempt_count: bool,
+    /// A rewritten authority is kept in `x-forwarded-host`.
+    pub x_forwarded_host: bool,
+}
+
+/// Those that hold for the class.
+pub(super) fn of(ctx: &Context<'_>) -> ProxyHeaders {
+    let sent = &ctx.class().metadata.proxy_config;
+    let own = (!sent.is_null()).then(|| serde_json::from_value::<ProxyConfig>(sent.clone()).ok()).flatten();
+    let config = own.as_ref().or(ctx.settings().config.default_config.as_ref());
+    let headers = config.and_then(|config| config.proxy_headers.as_ref());
+    ProxyHeaders {
+        attempt_count: !headers
+            .and_then(|h| h.attempt_count.as_ref())
+            .and_then(|count| count.disabled)
+            .is_some_and(|disabled| disabled.value),
+        x_forwarded_host: headers
+            .and_then(|h| h.x_forwarded_host.as_ref())
+            .and_then(|host| host.enabled)
+            .is_some_and(|enabled| enabled.value),
+    }
+}
