@@ -6,11 +6,13 @@
 
 mod class;
 mod egress;
+mod gateway;
 mod node;
 mod proxy_scope;
 mod services;
 
 pub use class::{IpFamilies, ProxyClass};
 pub use egress::EgressListener;
+pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
 pub use proxy_scope::{ProxyScope, UnknownTraffic};

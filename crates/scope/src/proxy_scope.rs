@@ -11,7 +11,7 @@ use proto::istio;
 use proto::istio::networking::outbound_traffic_policy::Mode;
 
 use crate::services::Collected;
-use crate::{EgressListener, ProxyClass, ProxyType};
+use crate::{EgressListener, MergedGateway, ProxyClass, ProxyType};
 
 /// What becomes of traffic to unknown destinations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,8 @@ pub struct ProxyScope {
     pub services: Vec<Arc<Service>>,
     /// The same by host.
     pub by_host: BTreeMap<Host, Arc<Service>>,
+    /// What a router serves; `None` for everything else, and for routers that no Gateway selects.
+    pub gateway: Option<Arc<MergedGateway>>,
 }
 
 impl ProxyScope {
@@ -69,7 +71,8 @@ impl ProxyScope {
             services.iter().for_each(|service| collected.add(service));
             let (unique, by_host) = collected.finish();
             let egress = vec![EgressListener { config: None, services, virtual_services }];
-            return Self { class, settings, sidecar: None, egress, services: unique, by_host };
+            let gateway = class.is_router().then(|| MergedGateway::build(&class, reader)).flatten();
+            return Self { class, settings, sidecar: None, egress, services: unique, by_host, gateway };
         }
         let virtual_services: Vec<_> = virtual_services.into_iter().filter(|vs| vs.is_mesh()).collect();
         let sidecar = reader.sidecar(&class.namespace, &class.labels);
@@ -86,7 +89,7 @@ impl ProxyScope {
             collected.add_destinations(listener, &class.namespace, reader);
         }
         let (unique, by_host) = collected.finish();
-        Self { class, settings, sidecar, egress, services: unique, by_host }
+        Self { class, settings, sidecar, egress, services: unique, by_host, gateway: None }
     }
 
     /// The egress listener whose services and VirtualServices a route table of that port (or, for port 0, of that
