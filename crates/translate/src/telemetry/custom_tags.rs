@@ -19,18 +19,11 @@ const DRY_RUN: &[(&str, &str)] = &[
 /// The tags that Istio itself adds.
 pub(super) fn of_mesh(ctx: &Context<'_>) -> Vec<CustomTag> {
     let class = ctx.class();
-    let label = |key: &str| class.labels.value(key).filter(|value| !value.is_empty());
+    // The canonical labels alone count; the injector derives them where a pod has none.
     let or = |value: &str, default: &str| (if value.is_empty() { default } else { value }).to_owned();
-    let service = label("service.istio.io/canonical-name")
-        .or_else(|| label("app.kubernetes.io/name"))
-        .or_else(|| label("app"))
-        .unwrap_or(or(&class.metadata.workload_name, "unknown").as_str())
-        .to_owned();
-    let revision = label("service.istio.io/canonical-revision")
-        .or_else(|| label("app.kubernetes.io/version"))
-        .or_else(|| label("version"))
-        .unwrap_or("latest")
-        .to_owned();
+    let label = |key: &str, default: &str| or(class.labels.value(key).unwrap_or_default(), default);
+    let service = label("service.istio.io/canonical-name", "unknown");
+    let revision = label("service.istio.io/canonical-revision", "latest");
     let mut tags: Vec<CustomTag> = DRY_RUN.iter().map(|(tag, key)| authorization(tag, key)).collect();
     tags.push(literal("istio.canonical_revision", revision));
     tags.push(literal("istio.canonical_service", service));
