@@ -28,6 +28,7 @@ pub struct Metrics {
     pub(crate) last_rejects: [(&'static str, GaugeVec); 4],
     pub(crate) expired_nonces: IntCounterVec,
     pub(crate) largest_request: IntGauge,
+    pub(crate) write_timeouts: IntCounter,
     internal_errors: IntCounter,
     triggers: IntCounterVec,
     inbound_updates: IntCounterVec,
@@ -101,6 +102,8 @@ impl Metrics {
                 &["type"],
             )?,
             largest_request: new.gauge("pilot_xds_recv_max", "Bytes of the largest request so far.")?,
+            write_timeouts: new
+                .counter("pilot_xds_write_timeout", "Streams ended because the client did not read.")?,
             internal_errors: new
                 .counter("pilot_total_xds_internal_errors", "Errors of the control plane's own making.")?,
             triggers: new.counter_vec("pilot_push_triggers", "Pushes, by what caused them.", &["type"])?,

@@ -21,6 +21,8 @@ pub struct AdsOptions {
     pub max_connection_age: Option<Duration>,
     /// How long it may take to go.
     pub max_connection_age_grace: Duration,
+    /// How long a client may take to make room for a response; then its stream ends.
+    pub write_timeout: Duration,
     /// Every nonce begins with it: different for each start of the process.
     pub nonce_prefix: String,
     /// Whether ztunnels are served.
@@ -45,6 +47,7 @@ impl Default for AdsOptions {
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: None,
             max_connection_age_grace: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             nonce_prefix: String::new(),
             ambient: false,
         }

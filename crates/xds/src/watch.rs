@@ -107,7 +107,11 @@ impl Watch {
         }
         self.fresh.retain(|name| names.contains(name));
         self.wildcard = wildcard;
-        self.names = names;
+        // Every acknowledgement spells all names; those that are known keep their memory.
+        if names != self.names {
+            let known = |name: Arc<str>| self.names.get(&name).cloned().unwrap_or(name);
+            self.names = names.into_iter().map(known).collect();
+        }
         self.due || !self.fresh.is_empty()
     }
 
@@ -150,11 +154,23 @@ impl Watch {
         } else {
             self.answer_changes(set, demand, resource_type, options)
         };
+        self.share_names(set);
         self.have = set.clone();
         self.due = false;
         self.fresh.clear();
         self.initial.clear();
         answer
+    }
+
+    /// Lets names new to this watch be those of the set, which all sessions share.
+    fn share_names(&mut self, set: &ResourceSet) {
+        let new = if self.due { &self.names } else { &self.fresh };
+        let shared: Vec<_> = new.iter().filter_map(|name| set.resource(name)).map(Resource::name).collect();
+        for name in shared {
+            if self.names.contains(name) {
+                self.names.replace(Arc::clone(name));
+            }
+        }
     }
 
     /// The whole subscription, less what the client has from an earlier stream.

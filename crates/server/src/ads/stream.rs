@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 use proto::type_url;
 use scope::{Node, Proxy, ProxyType};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 use xds::{Outcome, ResourceType, SessionOptions};
 
@@ -19,6 +20,9 @@ use crate::{Connection, Published};
 
 /// Types that are not served, of which one stream is answered: enough for any client, not for a malicious one.
 const MAX_UNKNOWN_TYPES: usize = 64;
+
+/// How long a client may take to hear why its stream ends.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 type Outgoing<W> = mpsc::Sender<Result<<W as Wire>::Response, Status>>;
 
@@ -30,8 +34,8 @@ pub(crate) async fn run<W: Wire>(
 ) {
     if let Err(status) = serve::<W>(&shared, peer, &mut incoming, &outgoing).await {
         tracing::debug!(scope = "ads", ?peer, code = ?status.code(), "stream ends: {}", status.message());
-        // The client may have gone already.
-        let _ = outgoing.send(Err(status)).await;
+        // The client may have gone already, or never read.
+        let _ = timeout(LAST_WORD, outgoing.send(Err(status))).await;
     }
 }
 
@@ -221,7 +225,13 @@ impl<'a, W: Wire> Stream<'a, W> {
     }
 
     async fn send(&self, response: W::Response) -> Result<(), Status> {
-        self.outgoing.send(Ok(response)).await.map_err(|_| Status::cancelled("the client has gone"))
+        match timeout(self.shared.options.write_timeout, self.outgoing.send(Ok(response))).await {
+            Ok(sent) => sent.map_err(|_| Status::cancelled("the client has gone")),
+            Err(_) => {
+                self.shared.metrics.write_timeouts.inc();
+                Err(Status::deadline_exceeded("the client does not read"))
+            }
+        }
     }
 }
 

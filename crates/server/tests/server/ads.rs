@@ -232,6 +232,27 @@ async fn types_that_are_not_served_are_answered_once_and_debug_types_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_is_let_go_and_holds_up_nobody() {
+    let options =
+        AdsOptions { write_timeout: Duration::from_millis(200), push_throttle: 1, ..AdsOptions::default() };
+    let running = start(options).await;
+    let names: Vec<String> = (0..2000).map(|number| format!("cluster-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    running.publish(clusters(&names, "0"));
+    let stuck = sotw(&mut client(&running).await, first()).await.unwrap();
+    eventually(|| running.connections.len() == 1).await;
+    let mut reading = sotw(&mut client(&running).await, first()).await.unwrap();
+    for content in 1..40 {
+        assert_eq!(reading.read().await.resources.len(), 2000);
+        running.publish(clusters(&names, &content.to_string().repeat(20)));
+    }
+    eventually(|| running.connections.len() == 1).await;
+    let metrics = String::from_utf8(running.metrics.text().unwrap()).unwrap();
+    assert!(metrics.contains("pilot_xds_write_timeout 1"), "{metrics}");
+    drop(stuck);
+}
+
+#[tokio::test]
 async fn a_stop_ends_streams_and_then_the_server() {
     let running = start(AdsOptions::default()).await;
     running.publish(clusters(&["a"], "1"));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod ads;
+mod envoy;
 mod http;
 
 use std::collections::BTreeMap;
@@ -62,12 +63,16 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(options: AdsOptions) -> Running {
+    start_at("127.0.0.1:0".parse().unwrap(), options).await
+}
+
+pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions) -> Running {
     let (snapshots, _) = watch::channel(None);
     let fake = Arc::new(Fake { ready: AtomicBool::new(true), snapshots, n_gone: AtomicUsize::new(0) });
     let connections = Arc::new(Connections::default());
     let metrics = Metrics::new("0.1.0").unwrap();
     let ads = Ads::new(fake.clone(), connections.clone(), metrics.clone(), options);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(grpc).await.unwrap();
     let grpc = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {
