@@ -35,7 +35,7 @@ pub(super) fn of(ctx: &Context<'_>, x_forwarded_host: bool) -> CatchAll {
 
 impl CatchAll {
     /// The name of the virtual host, and of its route.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Allow { .. } => "allow_any",
             Self::Block => "block_all",
@@ -43,7 +43,7 @@ impl CatchAll {
     }
 
     /// Its one route.
-    pub fn route(&self) -> envoy::route::Route {
+    pub(super) fn route(&self) -> envoy::route::Route {
         let action = match self {
             Self::Allow { cluster, x_forwarded_host } => {
                 let mut action = envoy::route::RouteAction {

@@ -26,11 +26,13 @@ pub(super) struct DomainStyle<'a> {
     pub port: Option<u32>,
     /// With the dot of an absolute name, too.
     pub absolute: bool,
+    /// `ISTIO_DUAL_STACK`.
+    pub dual_stack: bool,
 }
 
 impl DomainStyle<'_> {
     /// The domains of a service.
-    pub fn service(&self, service: &ListedService, class: &ProxyClass) -> Domains {
+    pub(super) fn service(&self, service: &ListedService, class: &ProxyClass) -> Domains {
         let mut result = Domains::default();
         for name in std::iter::once(service.service.host.as_str()).chain(service.aliases.iter().map(|a| &**a))
         {
@@ -43,14 +45,14 @@ impl DomainStyle<'_> {
             let wild: Vec<String> = result.all.iter().map(|domain| format!("*.{domain}")).collect();
             result.all.extend(wild);
         }
-        for address in addresses(service, class) {
+        for address in addresses(service, class, self.dual_stack) {
             self.push(&mut result.all, address);
         }
         result
     }
 
     /// The domains of a host that is no service.
-    pub fn host(&self, host: &str) -> Domains {
+    pub(super) fn host(&self, host: &str) -> Domains {
         Domains { all: vec![bracketed(host)], short: Vec::new() }
     }
 
@@ -101,28 +103,33 @@ impl DomainStyle<'_> {
     }
 }
 
-/// The addresses by which the class may call a service.
-fn addresses<'s>(service: &'s ListedService, class: &ProxyClass) -> Vec<&'s str> {
+/// The addresses by which the class may call a service. A Kubernetes service has those of the families that the
+/// proxy has too; without the dual stack feature a proxy of both uses the family that the service names first.
+fn addresses<'s>(service: &'s ListedService, class: &ProxyClass, dual_stack: bool) -> Vec<&'s str> {
     let service = &*service.service;
-    let known = |address: &&&str| **address != UNSPECIFIED_V4 && !address.is_empty();
-    let families = class.ip_families;
-    let own: Vec<&str> = if service.is_kubernetes() {
-        service.addresses.iter().map(String::as_str).collect()
-    } else if class.metadata.dns_capture && !service.has_address() {
-        service.auto_addresses.iter().map(String::as_str).collect()
-    } else {
-        Vec::new()
-    };
-    let reachable: Vec<&str> = own
+    let automatic =
+        class.metadata.dns_capture && !service.has_address() && !service.auto_addresses.is_empty();
+    let all: Vec<&str> = if automatic { &service.auto_addresses } else { &service.addresses }
         .iter()
-        .filter(known)
-        .filter(|address| if address.contains(':') { families.v6 } else { families.v4 })
-        .copied()
+        .map(String::as_str)
+        .filter(|address| *address != UNSPECIFIED_V4 && !address.is_empty())
         .collect();
-    if reachable.is_empty() {
-        return Some(service.default_address()).iter().filter(known).copied().collect();
+    if !automatic && !service.is_kubernetes() {
+        return all.into_iter().take(1).collect();
     }
-    reachable
+    let families = class.ip_families;
+    let is_v6 = |address: &str| address.contains(':');
+    let first_is_v6 = all.first().is_some_and(|first| is_v6(first));
+    let usable = |address: &&str| {
+        if families.dual() {
+            dual_stack || is_v6(address) == first_is_v6
+        } else if is_v6(address) {
+            families.v6
+        } else {
+            families.v4
+        }
+    };
+    all.into_iter().filter(usable).collect()
 }
 
 /// IPv6 addresses stand in brackets.

@@ -17,7 +17,7 @@ pub(super) enum RouteName<'a> {
 
 impl<'a> RouteName<'a> {
     /// Reads a name.
-    pub fn parse(name: &'a str) -> Self {
+    pub(super) fn parse(name: &'a str) -> Self {
         if name == "http_proxy" {
             return Self::HttpProxy;
         }
@@ -32,7 +32,7 @@ impl<'a> RouteName<'a> {
     }
 
     /// The listener's port, 0 for those of every port.
-    pub fn port(self) -> u32 {
+    pub(super) fn port(self) -> u32 {
         match self {
             Self::Port(port) | Self::Sniffed(_, port) => port,
             Self::HttpProxy | Self::Unix(_) | Self::Unknown => 0,
@@ -40,7 +40,7 @@ impl<'a> RouteName<'a> {
     }
 
     /// The socket, empty when there is none.
-    pub fn bind(self) -> &'a str {
+    pub(super) fn bind(self) -> &'a str {
         match self {
             Self::Unix(path) => path,
             Self::Port(_) | Self::Sniffed(..) | Self::HttpProxy | Self::Unknown => "",

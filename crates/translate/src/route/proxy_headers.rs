@@ -1,8 +1,6 @@
 //! `proxyHeaders` as far as routes show them: the proxy's own configuration when it sent one, else the mesh's.
 
-use proto::istio::mesh::ProxyConfig;
-
-use crate::Context;
+use crate::{Context, proxy_config};
 
 /// What routes take from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,10 +13,8 @@ pub(super) struct ProxyHeaders {
 
 /// Those that hold for the class.
 pub(super) fn of(ctx: &Context<'_>) -> ProxyHeaders {
-    let sent = &ctx.class().metadata.proxy_config;
-    let own = (!sent.is_null()).then(|| serde_json::from_value::<ProxyConfig>(sent.clone()).ok()).flatten();
-    let config = own.as_ref().or(ctx.settings().config.default_config.as_ref());
-    let headers = config.and_then(|config| config.proxy_headers.as_ref());
+    let config = proxy_config::effective(ctx);
+    let headers = config.proxy_headers.as_ref();
     ProxyHeaders {
         attempt_count: !headers
             .and_then(|h| h.attempt_count.as_ref())

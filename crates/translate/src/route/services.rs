@@ -20,12 +20,12 @@ pub(super) struct ListedService {
 
 impl ListedService {
     /// Whether it only stands for another service.
-    pub fn is_alias(&self) -> bool {
+    pub(super) fn is_alias(&self) -> bool {
         self.service.resolution == Resolution::Alias
     }
 
     /// Ports on which HTTP is spoken, or may be.
-    pub fn http_ports(&self) -> impl Iterator<Item = &ServicePort> {
+    pub(super) fn http_ports(&self) -> impl Iterator<Item = &ServicePort> {
         self.ports.iter().filter(|port| port.protocol.is_http() || port.protocol.is_unsupported())
     }
 }

@@ -271,6 +271,7 @@ fn assign(
             proxy_domain: &ctx.class().dns_domain,
             port: (port == 0).then_some(group.port),
             absolute: features.absolute_fqdn_domain,
+            dual_stack: features.dual_stack,
         };
         let hosts = group.hosts.iter().map(|host| (host, None));
         for (host, service) in hosts.chain(group.services.iter().map(|host| (host, services.get(host)))) {
