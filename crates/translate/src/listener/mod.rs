@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cidr;
+mod inbound;
 pub mod inspector;
 mod outbound;
 pub mod tcp_proxy;
@@ -16,7 +17,11 @@ use crate::{Context, Resource};
 /// Every listener of the class, in Istio's order.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     match ctx.class().proxy_type {
-        ProxyType::Sidecar => outbound::generate(ctx),
+        ProxyType::Sidecar => {
+            let mut listeners = outbound::generate(ctx);
+            listeners.extend(inbound::generate(ctx));
+            listeners
+        }
         ProxyType::Router | ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
     }
 }

@@ -1,0 +1,52 @@
+//! `Sidecar.ingress`: ports that the user declares in place of those that services give (spec 4.2, 5.2; row L16).
+
+use model::Protocol;
+use proto::istio::networking::CaptureMode;
+
+use crate::Context;
+
+/// One declared port.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) bind: String,
+    pub(super) port: u32,
+    pub(super) port_name: String,
+    pub(super) protocol: Protocol,
+    /// Whether it wants a listener of its own.
+    pub(super) bound: bool,
+    /// The name that stands for the declared port in traces.
+    pub(super) host: String,
+    /// The path of the Sidecar.
+    pub(super) config: String,
+}
+
+/// The declared ports, in order; those without a number are left out.
+pub(super) fn entries(ctx: &Context<'_>) -> Vec<Entry> {
+    let Some(sidecar) = &ctx.scope.sidecar else {
+        return Vec::new();
+    };
+    let meta = &sidecar.meta;
+    let entries = sidecar.spec.ingress.iter().filter_map(|listener| {
+        let port = listener.port.as_ref().filter(|port| port.number != 0)?;
+        Some(Entry {
+            bind: if listener.bind.is_empty() { default_bind(ctx) } else { listener.bind.clone() },
+            port: port.number,
+            port_name: port.name.clone(),
+            protocol: Protocol::by_name(&port.protocol),
+            bound: listener.capture_mode() == CaptureMode::None,
+            host: format!("{}.{}", meta.name, meta.namespace),
+            config: format!(
+                "/apis/networking.istio.io/v1/namespaces/{}/sidecar/{}",
+                meta.namespace, meta.name
+            ),
+        })
+    });
+    entries.collect()
+}
+
+/// The pod's own address, so that loopback stays the workload's.
+fn default_bind(ctx: &Context<'_>) -> String {
+    let class = ctx.class();
+    let global = class.ip_addresses.iter().find(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    global.map_or_else(|| class.ip_families.wildcard().to_owned(), ToString::to_string)
+}
