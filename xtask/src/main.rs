@@ -1,5 +1,5 @@
 //! Chores of the project, the same on every machine: `cargo xtask tidy` checks what compilers and lints
-//! cannot see, `cargo xtask ci` is exactly what CI runs.
+//! cannot see, `cargo xtask ci` is exactly what CI runs, `cargo xtask parity` compares with the real istiod.
 
 mod ci;
 mod metadata;
@@ -28,6 +28,13 @@ enum Chore {
         #[arg(long)]
         list: bool,
     },
+    /// Compare what we generate with what the real istiod sent: `cargo xtask parity dr-* --diff`.
+    #[command(trailing_var_arg = true)]
+    Parity {
+        /// Scenarios (a final `*` is a wildcard) and options of the comparison; `--raise` lifts the floors.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> Result<ExitCode> {
@@ -35,7 +42,18 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().chore {
         Chore::Tidy => tidy::command(&root),
         Chore::Ci { list } => ci::command(&root, list),
+        Chore::Parity { arguments } => parity(&root, &arguments),
     }
+}
+
+fn parity(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    let status = std::process::Command::new("cargo")
+        .args(["run", "--quiet", "--package", "tests", "--bin", "parity", "--"])
+        .args(arguments)
+        .current_dir(root)
+        .status()
+        .context("cargo cannot be started")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The workspace root: the folder above this package. Cargo names the package anew at every run, which matters when

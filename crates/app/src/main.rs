@@ -1,3 +1,48 @@
 //! The `trierarch` binary: arguments, environment, wiring, signals.
 
-fn main() {}
+mod cli;
+mod control;
+mod debug;
+mod discovery;
+mod features;
+mod logging;
+mod request;
+mod state;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What this build calls itself.
+pub(crate) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+fn main() -> ExitCode {
+    let (args, unknown_flags) = cli::without_unknown_flags(std::env::args().collect());
+    let result = match Cli::parse_from(args).command {
+        Command::Discovery(options) => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(Into::into)
+            .and_then(|runtime| runtime.block_on(discovery::run(*options, unknown_flags))),
+        Command::Request { method, path, address } => request::run(&method, &path, &address),
+        Command::Version => writeln!(std::io::stdout(), "{}", version()).map_err(Into::into),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "trierarch", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::report::Report;
 
 /// Names a class within one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClassId(pub(crate) u64);
+pub(crate) struct ClassId(pub(crate) u64);
 
 /// Resources that are made together, and what was asked for them.
 #[derive(Clone, Default)]
@@ -28,7 +28,7 @@ struct Group {
 #[derive(Clone)]
 pub(crate) struct Class {
     pub(crate) id: ClassId,
-    pub(crate) class: Arc<ProxyClass>,
+    pub(crate) proxies: Arc<ProxyClass>,
     pub(crate) scope: Arc<ProxyScope>,
     scope_reads: Reads,
     clusters: Group,
@@ -57,7 +57,7 @@ impl Class {
         let scope = Arc::new(ProxyScope::build(Arc::clone(&class), &reader));
         let mut made = Self {
             id,
-            class,
+            proxies: class,
             scope,
             scope_reads: reader.take_reads(),
             clusters: Group::default(),
@@ -85,7 +85,7 @@ impl Class {
         let reader = Reader::new(mesh);
         let mut next = self.clone();
         if self.scope_reads.meets(dirty.ids()) {
-            let scope = ProxyScope::build(Arc::clone(&self.class), &reader);
+            let scope = ProxyScope::build(Arc::clone(&self.proxies), &reader);
             next.scope_reads = reader.take_reads();
             report.n_scopes += 1;
             readers.class_read(self.id, &next.scope_reads);

@@ -192,7 +192,7 @@ impl Engine {
         let empty: Vec<ClassId> = self.classes.keys().filter(|id| !used.contains(id)).copied().collect();
         for id in empty {
             if let Some(class) = self.classes.remove(&id) {
-                self.ids.remove(&class.class);
+                self.ids.remove(&class.proxies);
                 self.readers.forget(id);
             }
         }

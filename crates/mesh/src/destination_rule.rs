@@ -1,6 +1,10 @@
-//! Which DestinationRule applies to a service for a client namespace (spec 1.3, rows C08 to C12): indexes per
-//! namespace, look-up client namespace, service namespace, root namespace, merge of rules for one host.
+//! Which DestinationRule applies to a service for a client (spec 1.3, rows C08 to C12): rules by namespace and host,
+//! merged where one host has several; looked up in the client's namespace, that of the service, and the root's.
+//!
+//! Rules that select their clients come before the others and never leave their namespace. Merging adds subsets with
+//! new names and nothing else, but for a policy where the older rule has none.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -8,7 +12,7 @@ use config::{ConfigStore, Kind, Object};
 use model::{Fingerprint, Host, Labels, Namespace, Timestamp};
 use proto::istio;
 
-use crate::{ExportTo, MeshSettings, Question, Reader, Service};
+use crate::{MeshSettings, Question, Reader, Service};
 
 /// One DestinationRule after merging with others of its host. Its `Hash` and equality are those of its fingerprint.
 #[derive(Clone, Debug)]
@@ -21,12 +25,12 @@ pub struct MergedDestinationRule {
     pub creation: Timestamp,
     /// Fully qualified host, possibly a wildcard.
     pub host: Host,
-    /// Who may see it.
-    pub export_to: ExportTo,
     /// Policy of the oldest rule that has one, subsets of all.
     pub spec: istio::networking::DestinationRule,
     /// `namespace/name` of every rule that went in.
     pub from: Vec<(Namespace, String)>,
+    /// As the oldest rule states it; `.` alone for a rule that selects its clients.
+    export_to: BTreeSet<String>,
     /// Over all rules that went in.
     pub fingerprint: Fingerprint,
 }
@@ -45,62 +49,197 @@ impl Hash for MergedDestinationRule {
     }
 }
 
+impl MergedDestinationRule {
+    fn of(object: &Object<istio::networking::DestinationRule>, settings: &MeshSettings) -> Self {
+        let namespace = object.meta.namespace.clone();
+        let host = crate::virtual_service::resolve_host(&object.spec.host, &namespace, &settings.domain);
+        let export_to = match object.spec.workload_selector {
+            Some(_) => BTreeSet::from([".".to_owned()]),
+            None => object.spec.export_to.iter().cloned().collect(),
+        };
+        Self {
+            name: object.meta.name.to_string(),
+            creation: object.meta.creation,
+            host: Host::from(host.to_lowercase()),
+            spec: object.spec.clone(),
+            from: vec![(namespace.clone(), object.meta.name.to_string())],
+            export_to,
+            namespace,
+            fingerprint: Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint)),
+        }
+    }
+
+    fn selector(&self) -> Option<&BTreeMap<String, String>> {
+        self.spec.workload_selector.as_ref().map(|selector| &selector.match_labels)
+    }
+
+    /// Takes in a younger rule of the same host.
+    fn merge(&mut self, younger: &Self) {
+        for subset in &younger.spec.subsets {
+            if self.spec.subsets.iter().all(|known| known.name != subset.name) {
+                self.spec.subsets.push(subset.clone());
+            }
+        }
+        if self.spec.traffic_policy.is_none() {
+            self.spec.traffic_policy.clone_from(&younger.spec.traffic_policy);
+        }
+        self.from.extend(younger.from.iter().cloned());
+        self.fingerprint = Fingerprint::of_hash(&(self.fingerprint, younger.fingerprint));
+    }
+
+    /// Whether its own namespace is among those it is exported to.
+    fn serves_own_namespace(&self) -> bool {
+        let list = &self.export_to;
+        list.is_empty() || ["*", ".", self.namespace.as_str()].iter().any(|name| list.contains(*name))
+    }
+
+    /// Whether nobody but its own namespace may use it.
+    fn is_private(&self, settings: &MeshSettings) -> bool {
+        match self.export_to.len() {
+            0 => settings.config.default_destination_rule_export_to.iter().any(|name| name == "."),
+            1 => self.export_to.contains(".") || self.export_to.contains(self.namespace.as_str()),
+            _ => false,
+        }
+    }
+
+    fn is_exported_to(&self, client: &Namespace) -> bool {
+        let list = &self.export_to;
+        list.is_empty() || list.contains("*") || list.contains(client.as_str())
+    }
+}
+
+/// Rules by host; those of one host in the order in which they came, merged.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ByHost {
+    exact: BTreeMap<Host, Vec<Arc<MergedDestinationRule>>>,
+    wildcard: BTreeMap<Host, Vec<Arc<MergedDestinationRule>>>,
+}
+
+impl ByHost {
+    fn add(&mut self, rule: &MergedDestinationRule) {
+        let map = if rule.host.is_wildcard() { &mut self.wildcard } else { &mut self.exact };
+        let list = map.entry(rule.host.clone()).or_default();
+        let mut separate = true;
+        for known in list.iter_mut() {
+            let equal = known.export_to == rule.export_to;
+            let wider = !known.export_to.is_empty() && rule.export_to.is_superset(&known.export_to);
+            separate = !equal;
+            if !equal && !wider {
+                continue;
+            }
+            match (known.selector(), rule.selector()) {
+                (Some(a), Some(b)) if a != b => {
+                    separate = true;
+                    continue;
+                }
+                (Some(_), Some(_)) | (None, None) => separate = false,
+                (Some(_), None) | (None, Some(_)) => {}
+            }
+            Arc::make_mut(known).merge(rule);
+        }
+        if separate {
+            list.push(Arc::new(rule.clone()));
+        }
+    }
+
+    /// The rules of the most specific host that covers `host`.
+    fn most_specific(&self, host: &Host) -> &[Arc<MergedDestinationRule>] {
+        let same = if host.is_wildcard() { self.wildcard.get(host) } else { self.exact.get(host) };
+        same.or_else(|| {
+            let covering = self.wildcard.iter().filter(|(wildcard, _)| host.subset_of(wildcard));
+            covering.max_by_key(|(wildcard, _)| wildcard.len()).map(|(_, rules)| rules)
+        })
+        .map_or(&[], Vec::as_slice)
+    }
+}
+
 /// All rules by namespace and host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DestinationRuleIndex {
-    all: Vec<Arc<MergedDestinationRule>>,
+    /// What clients of a namespace find there.
+    local: BTreeMap<Namespace, ByHost>,
+    /// What clients of other namespaces find there.
+    exported: BTreeMap<Namespace, ByHost>,
+    /// The root namespace's private rules.
+    root: ByHost,
 }
 
 impl DestinationRuleIndex {
     /// Indexes every rule of the store.
     pub fn build(store: &ConfigStore, settings: &MeshSettings) -> Self {
-        let mut all: Vec<_> =
-            store.destination_rules().iter().map(|object| Arc::new(single(object, settings))).collect();
-        all.sort_by(|a, b| (a.creation, &a.name, &a.namespace).cmp(&(b.creation, &b.name, &b.namespace)));
-        Self { all }
+        let mut rules: Vec<_> = store
+            .destination_rules()
+            .iter()
+            .map(|object| MergedDestinationRule::of(object, settings))
+            .collect();
+        rules.sort_by(|a, b| {
+            let key = |r: &MergedDestinationRule| {
+                (r.selector().is_none(), r.creation, r.name.clone(), r.namespace.clone())
+            };
+            key(a).cmp(&key(b))
+        });
+        let root = settings.root_namespace();
+        let mut index = Self::default();
+        for rule in &rules {
+            if rule.serves_own_namespace() {
+                index.local.entry(rule.namespace.clone()).or_default().add(rule);
+            }
+            if !rule.is_private(settings) {
+                index.exported.entry(rule.namespace.clone()).or_default().add(rule);
+            } else if rule.namespace == root {
+                index.root.add(rule);
+            }
+        }
+        index
     }
 
-    /// The rule for calls from `client` (whose workload has `labels`) to `service`.
-    pub fn lookup(
+    /// The rules for calls from `client` to `service`, those that select their clients first.
+    fn candidates<'i>(
+        &'i self,
+        client: &Namespace,
+        service: &Service,
+        root: &Namespace,
+    ) -> Vec<&'i Arc<MergedDestinationRule>> {
+        let local = if client == root { Some(&self.root) } else { self.local.get(client) };
+        let local = local.map_or(&[][..], |rules| rules.most_specific(&service.host));
+        if !local.is_empty() {
+            return local.iter().collect();
+        }
+        for namespace in [&service.namespace, root] {
+            let Some(rules) = self.exported.get(namespace) else { continue };
+            let rules = rules.most_specific(&service.host).iter();
+            let found: Vec<_> = rules.filter(|rule| rule.is_exported_to(client)).collect();
+            if !found.is_empty() {
+                return found;
+            }
+        }
+        Vec::new()
+    }
+
+    /// The rule for calls from `client`, whose workload has `labels`, to `service`.
+    pub fn outbound(
         &self,
         client: &Namespace,
-        _labels: &Labels,
+        labels: &Labels,
         service: &Service,
         root: &Namespace,
     ) -> Option<Arc<MergedDestinationRule>> {
-        [client, &service.namespace, root]
-            .into_iter()
-            .find_map(|namespace| {
-                self.all.iter().find(|rule| {
-                    rule.namespace == *namespace
-                        && service.host.subset_of(&rule.host)
-                        && rule.export_to.visible_to(client)
-                })
-            })
-            .cloned()
+        let candidates = self.candidates(client, service, root);
+        let selecting = candidates.iter().find(|rule| {
+            rule.namespace == *client && rule.selector().is_some_and(|selector| labels.selected_by(selector))
+        });
+        selecting.or_else(|| candidates.iter().rfind(|rule| rule.selector().is_none())).copied().cloned()
     }
-}
 
-fn single(
-    object: &Arc<Object<istio::networking::DestinationRule>>,
-    settings: &MeshSettings,
-) -> MergedDestinationRule {
-    let namespace = object.meta.namespace.clone();
-    let host = crate::virtual_service::resolve_host(&object.spec.host, &namespace, &settings.domain);
-    MergedDestinationRule {
-        name: object.meta.name.to_string(),
-        creation: object.meta.creation,
-        host: Host::from(host.to_lowercase()),
-        export_to: ExportTo::of(
-            object.spec.export_to.iter().map(String::as_str),
-            &namespace,
-            &settings.config.default_destination_rule_export_to,
-            false,
-        ),
-        spec: object.spec.clone(),
-        from: vec![(namespace.clone(), object.meta.name.to_string())],
-        namespace,
-        fingerprint: Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint)),
+    /// The rule for a workload's own side of `service`: those that select clients do not count.
+    pub fn inbound(
+        &self,
+        client: &Namespace,
+        service: &Service,
+        root: &Namespace,
+    ) -> Option<Arc<MergedDestinationRule>> {
+        let candidates = self.candidates(client, service, root);
+        candidates.iter().rfind(|rule| rule.selector().is_none()).copied().cloned()
     }
 }
 
@@ -114,6 +253,17 @@ impl Reader<'_> {
     ) -> Option<Arc<MergedDestinationRule>> {
         self.note(&Question::Kind(Kind::DestinationRule));
         let root = self.settings().root_namespace();
-        self.mesh().destination_rules().lookup(client, labels, service, &root)
+        self.mesh().destination_rules().outbound(client, labels, service, &root)
+    }
+
+    /// The rule whose connection pool a workload of namespace `client` behind `service` applies to itself.
+    pub fn inbound_destination_rule(
+        &self,
+        client: &Namespace,
+        service: &Service,
+    ) -> Option<Arc<MergedDestinationRule>> {
+        self.note(&Question::Kind(Kind::DestinationRule));
+        let root = self.settings().root_namespace();
+        self.mesh().destination_rules().inbound(client, service, &root)
     }
 }

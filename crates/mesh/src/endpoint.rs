@@ -17,6 +17,12 @@ pub enum EndpointAddress {
     Network(u32),
 }
 
+impl Default for EndpointAddress {
+    fn default() -> Self {
+        Self::Network(0)
+    }
+}
+
 /// Health as the source states it (spec 2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Health {
@@ -34,7 +40,7 @@ pub enum Health {
 }
 
 /// One endpoint of a service port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// Where it is reached.
     pub address: EndpointAddress,
@@ -46,7 +52,7 @@ pub struct Endpoint {
     pub service_port: u32,
     /// Labels of the workload, topology labels included.
     pub labels: Labels,
-    /// Its namespace.
+    /// Its namespace; empty where no workload is known.
     pub namespace: Namespace,
     /// `spiffe://…` or empty.
     pub service_account: String,
@@ -54,6 +60,8 @@ pub struct Endpoint {
     pub network: String,
     /// Where it runs.
     pub locality: Locality,
+    /// The same as its source wrote it. Endpoints are grouped by this text, so that `r/z` and `r/z/` are two groups.
+    pub locality_label: String,
     /// The cluster that declared it.
     pub cluster: String,
     /// Load-balancing weight, 0 when none was given.
@@ -75,7 +83,7 @@ pub struct Endpoint {
 /// All endpoints of one service, with their fingerprint.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointSet {
-    /// In the order of the sources: slices by name, then entries.
+    /// In the order of the sources: ServiceEntries, slices by name, then entries that the Service selects.
     pub endpoints: Arc<[Endpoint]>,
     /// Service accounts of all of them, sorted, without duplicates.
     pub service_accounts: Arc<[String]>,

@@ -14,30 +14,20 @@ use crate::{EndpointSet, MeshSettings, Question, Service};
 
 /// Endpoints by service.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct EndpointIndex {
+pub(crate) struct EndpointIndex {
     sets: BTreeMap<(Host, Namespace), EndpointSet>,
 }
 
 impl EndpointIndex {
     /// The kinds that feed it.
-    pub(crate) const FED_BY: &'static [Kind] = &[
-        Kind::EndpointSlice,
-        Kind::Pod,
-        Kind::Node,
-        Kind::Service,
-        Kind::ServiceEntry,
-        Kind::WorkloadEntry,
-        Kind::Namespace,
-    ];
+    pub(crate) const FED_BY: &'static [Kind] = crate::workload_endpoints::KINDS;
 
     /// The endpoints of every service.
     pub(crate) fn build(store: &ConfigStore, settings: &MeshSettings, services: &ServiceIndex) -> Self {
-        let mut sets = BTreeMap::new();
-        for service in services.all() {
-            let key = (service.host.clone(), service.namespace.clone());
-            sets.entry(key).or_insert_with(|| crate::workload_endpoints::of(service, store, settings));
+        let endpoints = |declared: Vec<&Service>| crate::workload_endpoints::of(declared, store, settings);
+        Self {
+            sets: by_host(services).into_iter().map(|(key, declared)| (key, endpoints(declared))).collect(),
         }
-        Self { sets }
     }
 
     /// The index after some changes: only services that these can concern are done again.
@@ -52,17 +42,18 @@ impl EndpointIndex {
         if concerned.everything {
             return Self::build(store, settings, services);
         }
-        let mut sets = BTreeMap::new();
-        for service in services.all() {
-            let key = (service.host.clone(), service.namespace.clone());
-            if sets.contains_key(&key) {
-                continue;
-            }
-            let known = self.sets.get(&key).filter(|_| !concerned.concerns(service));
-            let set =
-                known.cloned().unwrap_or_else(|| crate::workload_endpoints::of(service, store, settings));
-            sets.insert(key, set);
-        }
+        let set = |key: &(Host, Namespace), declared: Vec<&Service>| {
+            let is_concerned = declared.iter().any(|service| concerned.concerns(service));
+            let known = self.sets.get(key).filter(|_| !is_concerned).cloned();
+            known.unwrap_or_else(|| crate::workload_endpoints::of(declared, store, settings))
+        };
+        let sets = by_host(services)
+            .into_iter()
+            .map(|(key, declared)| {
+                let endpoints = set(&key, declared);
+                (key, endpoints)
+            })
+            .collect();
         Self { sets }
     }
 
@@ -84,6 +75,15 @@ impl EndpointIndex {
             }
         }
     }
+}
+
+/// The services that declare one host in one namespace, by age.
+fn by_host(services: &ServiceIndex) -> BTreeMap<(Host, Namespace), Vec<&Service>> {
+    let mut declared: BTreeMap<_, Vec<&Service>> = BTreeMap::new();
+    for service in services.all() {
+        declared.entry((service.host.clone(), service.namespace.clone())).or_default().push(service);
+    }
+    declared
 }
 
 /// Which services a set of changes can concern.

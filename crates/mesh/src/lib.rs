@@ -23,9 +23,11 @@ mod service;
 mod service_entry;
 mod settings;
 mod sidecar;
+mod topology;
 mod virtual_service;
 mod workload;
 mod workload_endpoints;
+mod workload_instance;
 
 pub use destination_rule::{DestinationRuleIndex, MergedDestinationRule};
 pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};
@@ -40,5 +42,6 @@ pub use service::{
     UNSPECIFIED_V4,
 };
 pub use settings::{Base, MeshSettings};
+pub use topology::with_topology;
 pub use virtual_service::{RouteSemantics, VirtualService};
 pub use workload::{OwnService, WorkloadFacts};

@@ -36,7 +36,7 @@ impl Dirty {
 
 /// All services, by age.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServiceIndex {
+pub(crate) struct ServiceIndex {
     /// By age; a ServiceEntry yields one service per host and address.
     all: Vec<Arc<Service>>,
     /// One per host and namespace: Kubernetes beats ServiceEntry, else the oldest.
@@ -72,17 +72,17 @@ impl ServiceIndex {
     }
 
     /// Every service, by age.
-    pub fn all(&self) -> &[Arc<Service>] {
+    pub(crate) fn all(&self) -> &[Arc<Service>] {
         &self.all
     }
 
     /// One service per namespace that declares `host`.
-    pub fn by_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
+    pub(crate) fn by_host(&self, host: &Host) -> impl Iterator<Item = &Arc<Service>> {
         self.by_host.get(host).into_iter().flat_map(BTreeMap::values)
     }
 
     /// Those that `namespace` may see: private, exported, public; each by age.
-    pub fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<Service>> {
+    pub(crate) fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<Service>> {
         let class = |service: &Service| match &service.export_to {
             crate::ExportTo::Public => 2,
             export if service.namespace == *namespace && export.is_private(namespace) => 0,

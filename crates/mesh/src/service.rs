@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use model::{Fingerprint, Host, Labels, Namespace, Protocol, Timestamp};
 
-use crate::ExportTo;
+use crate::{ExportTo, Features};
 
 /// The address of a service that has none.
 pub const UNSPECIFIED_V4: &str = "0.0.0.0";
@@ -169,6 +169,18 @@ impl Service {
     /// Whether it has an address of its own (an IP or a CIDR).
     pub fn has_address(&self) -> bool {
         self.default_address() != UNSPECIFIED_V4
+    }
+
+    /// Whether sessions stick to their endpoints, by cookie or by header (spec 2.3).
+    pub fn has_persistent_session(&self, features: &Features) -> bool {
+        [&features.persistent_session_label, &features.persistent_session_header_label]
+            .iter()
+            .any(|label| self.labels.value(label).is_some_and(|value| !value.is_empty()))
+    }
+
+    /// Whether endpoints that are not ready are told, too (row E07).
+    pub fn sends_unhealthy_endpoints(&self, features: &Features) -> bool {
+        features.send_unhealthy_endpoints || self.traffic_distribution != TrafficDistribution::Any
     }
 
     /// Whether it is a Kubernetes Service.

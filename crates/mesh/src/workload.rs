@@ -38,7 +38,7 @@ impl Reader<'_> {
         self.note(&Question::Kind(Kind::Node));
         let found = find_pod(self.store(), pod, namespace, addresses)?;
         Some(WorkloadFacts {
-            locality: crate::workload_endpoints::locality(found, self.store()),
+            locality: Locality::parse(&crate::topology::pod_locality(found, self.store())),
             labels: found.meta.labels.clone(),
             node_name: found.spec.node_name.clone(),
         })

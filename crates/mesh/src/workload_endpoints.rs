@@ -1,29 +1,68 @@
-//! The endpoints of one service from the objects that stand for its workloads.
+//! The endpoints of one service from the objects that stand for its workloads: EndpointSlices and WorkloadEntries for
+//! Kubernetes Services, inline endpoints and selected workloads for ServiceEntries (spec 2.1, 5.3, 8; rows E20 to
+//! E22, K11 to K13, S12).
+//!
+//! All objects that declare the same host in one namespace share the endpoints, so that a ServiceEntry adds to a
+//! Kubernetes Service of its host.
 
-use config::{ConfigStore, Object, k8s};
-use model::{Labels, Locality, SpiffeId};
+use std::collections::BTreeSet;
 
-use crate::{Endpoint, EndpointAddress, EndpointSet, Health, MeshSettings, Service, TargetPort};
+use config::{ConfigStore, Kind, Object, k8s};
+use proto::istio::networking::ServiceEntry;
 
-/// All endpoints of `service`.
-pub(crate) fn of(service: &Service, store: &ConfigStore, settings: &MeshSettings) -> EndpointSet {
-    let mut endpoints = Vec::new();
-    if service.is_kubernetes() {
-        let slices: Vec<_> = store
-            .endpoint_slices()
-            .in_namespace(&service.namespace)
-            .filter(|slice| {
-                k8s::EndpointSlice::service_name(&slice.meta.labels) == Some(service.name.as_str())
-            })
-            .collect();
-        for slice in &slices {
-            from_slice(service, slice, store, settings, &mut endpoints);
-        }
-        if slices.is_empty() && !service.selector.is_empty() {
-            from_selected_pods(service, store, settings, &mut endpoints);
+use crate::workload_instance::{WorkloadInstance, is_over, pod_endpoint};
+use crate::{Endpoint, EndpointAddress, EndpointSet, Health, MeshSettings, Registry, Resolution, Service};
+use crate::{ServicePort, TargetPort};
+
+/// The label of a slice that some other cluster's import made.
+const MULTI_CLUSTER_SERVICE: &str = "multicluster.kubernetes.io/service-name";
+
+/// All endpoints of the services that declare one host in one namespace.
+pub(crate) fn of<'s>(
+    services: impl IntoIterator<Item = &'s Service>,
+    store: &ConfigStore,
+    settings: &MeshSettings,
+) -> EndpointSet {
+    let mut entries = Vec::new();
+    let mut kubernetes = Vec::new();
+    let mut seen = BTreeSet::new();
+    for service in services {
+        match service.registry {
+            Registry::Kubernetes => from_kubernetes(service, store, settings, &mut kubernetes),
+            // An entry is one service per address, and all of these have the same endpoints.
+            Registry::External if seen.insert(service.object_name.as_str()) => {
+                from_entry(service, store, settings, &mut entries);
+            }
+            Registry::External => {}
         }
     }
-    EndpointSet::new(endpoints)
+    entries.append(&mut kubernetes);
+    EndpointSet::new(entries)
+}
+
+fn from_kubernetes(service: &Service, store: &ConfigStore, settings: &MeshSettings, out: &mut Vec<Endpoint>) {
+    if service.resolution == Resolution::Alias {
+        return;
+    }
+    let slices: Vec<_> = store
+        .endpoint_slices()
+        .in_namespace(&service.namespace)
+        .filter(|slice| k8s::EndpointSlice::service_name(&slice.meta.labels) == Some(service.name.as_str()))
+        .filter(|slice| slice.meta.label(MULTI_CLUSTER_SERVICE).is_none())
+        .collect();
+    let mut seen = BTreeSet::new();
+    for slice in &slices {
+        from_slice(service, slice, store, settings, &mut seen, out);
+    }
+    if slices.is_empty() && !service.selector.is_empty() {
+        from_selected_pods(service, store, settings, out);
+    }
+    let selects_entries = settings.features.kubernetes_select_workload_entries
+        && service.resolution == Resolution::ClientSideLb
+        && !service.selector.is_empty();
+    if selects_entries {
+        from_selected_entries(service, store, settings, out);
+    }
 }
 
 fn from_slice(
@@ -31,28 +70,73 @@ fn from_slice(
     slice: &Object<k8s::EndpointSlice>,
     store: &ConfigStore,
     settings: &MeshSettings,
+    seen: &mut BTreeSet<(String, String)>,
     out: &mut Vec<Endpoint>,
 ) {
     if slice.spec.address_type == k8s::AddressType::Fqdn {
         return;
     }
     for endpoint in &slice.spec.endpoints {
-        let ready = endpoint.conditions.ready.unwrap_or(true);
+        let health = health(service, endpoint.conditions, settings);
         for address in &endpoint.addresses {
-            let pod = endpoint
-                .target_ref
-                .as_ref()
-                .filter(|target| target.kind == "Pod")
-                .and_then(|target| store.pods().get(&service.namespace, &target.name));
+            // A named pod that is not known yet will come, and its endpoint with it.
+            let Ok(pod) = pod_behind(endpoint, address, service, store) else { continue };
+            let known =
+                pod.map(|pod| pod_endpoint(pod, address, store, settings)).unwrap_or_else(|| Endpoint {
+                    cluster: settings.features.cluster_id.clone(),
+                    tls_mode: "disabled".to_owned(),
+                    network: crate::topology::network(address, &model::Labels::default(), store, settings),
+                    ..Endpoint::default()
+                });
             for port in &slice.spec.ports {
                 let Some(number) = port.port else { continue };
-                let mut made = of_pod(pod.map(AsRef::as_ref), service, store, settings);
-                made.address = EndpointAddress::Ip(address.clone(), number);
-                made.port_name.clone_from(&port.name);
-                made.health = if ready { Health::Healthy } else { Health::Unhealthy };
-                out.push(made);
+                if seen.insert((address.clone(), port.name.clone())) {
+                    let mut made = known.clone();
+                    made.address = EndpointAddress::Ip(address.clone(), number);
+                    made.port_name.clone_from(&port.name);
+                    made.health = health;
+                    out.push(made);
+                }
             }
         }
+    }
+}
+
+/// The pod that a slice names, else one of the service's namespace with that address. `Err` if the pod named is
+/// unknown.
+fn pod_behind<'s>(
+    endpoint: &k8s::Endpoint,
+    address: &str,
+    service: &'s Service,
+    store: &'s ConfigStore,
+) -> Result<Option<&'s Object<k8s::Pod>>, ()> {
+    match endpoint.target_ref.as_ref().filter(|target| target.kind == "Pod") {
+        Some(target) => {
+            let namespace =
+                if target.namespace.is_empty() { &*service.namespace } else { target.namespace.as_str() };
+            store.pods().get(namespace, &target.name).map(|pod| Some(&**pod)).ok_or(())
+        }
+        None => {
+            let mut pods = store.pods().in_namespace(&service.namespace);
+            let has_address = |pod: &Object<k8s::Pod>| pod.spec.pod_ips.iter().any(|ip| ip == address);
+            Ok(pods.find(|pod| has_address(pod) && !is_over(pod)).map(|pod| &**pod))
+        }
+    }
+}
+
+/// Spec 2.3.
+fn health(service: &Service, conditions: k8s::EndpointConditions, settings: &MeshSettings) -> Health {
+    if conditions.ready.unwrap_or(true) {
+        return Health::Healthy;
+    }
+    let terminating = conditions.terminating.unwrap_or(true);
+    if terminating && conditions.serving.unwrap_or(true) && service.has_persistent_session(&settings.features)
+    {
+        Health::Draining
+    } else if terminating {
+        Health::Terminating
+    } else {
+        Health::Unhealthy
     }
 }
 
@@ -63,15 +147,15 @@ fn from_selected_pods(
     settings: &MeshSettings,
     out: &mut Vec<Endpoint>,
 ) {
-    let selected = store
-        .pods()
-        .in_namespace(&service.namespace)
-        .filter(|pod| pod.meta.labels.selected_by_service(&service.selector) && !pod.meta.deleting);
+    let selected = store.pods().in_namespace(&service.namespace).filter(|pod| {
+        pod.meta.labels.selected_by_service(&service.selector) && !pod.meta.deleting && !is_over(pod)
+    });
     for pod in selected {
         for address in &pod.spec.pod_ips {
+            let known = pod_endpoint(pod, address, store, settings);
             for port in &service.ports {
                 let Some(number) = target_port(&port.target, &pod.spec) else { continue };
-                let mut made = of_pod(Some(pod), service, store, settings);
+                let mut made = known.clone();
                 made.address = EndpointAddress::Ip(address.clone(), number);
                 made.port_name.clone_from(&port.name);
                 let ready = pod.spec.ready || service.kubernetes.publish_not_ready;
@@ -79,6 +163,35 @@ fn from_selected_pods(
                 out.push(made);
             }
         }
+    }
+}
+
+/// Row E22: WorkloadEntries that a Service selects.
+fn from_selected_entries(
+    service: &Service,
+    store: &ConfigStore,
+    settings: &MeshSettings,
+    out: &mut Vec<Endpoint>,
+) {
+    for entry in store.workload_entries().in_namespace(&service.namespace) {
+        let Some(instance) = WorkloadInstance::of_entry(entry, store, settings) else { continue };
+        if instance.dns_only || !instance.labels().selected_by_service(&service.selector) {
+            continue;
+        }
+        for port in &service.ports {
+            if let Some(number) = entry_port(&instance, port) {
+                out.push(instance.at(&port.name, 0, number));
+            }
+        }
+    }
+}
+
+/// The port of a WorkloadEntry behind a Service port: what the entry says of the port's name, else the numbered
+/// target; a named target must be stated by the entry.
+pub(crate) fn entry_port(instance: &WorkloadInstance, port: &ServicePort) -> Option<u32> {
+    match &port.target {
+        TargetPort::Number(number) => Some(instance.named_port(&port.name).unwrap_or(*number)),
+        TargetPort::Name(name) => instance.named_port(name),
     }
 }
 
@@ -95,59 +208,67 @@ pub(crate) fn target_port(target: &TargetPort, pod: &k8s::Pod) -> Option<u32> {
     }
 }
 
-/// An endpoint with everything that comes from its pod; address, port and health are still to be filled in.
-fn of_pod(
-    pod: Option<&Object<k8s::Pod>>,
-    service: &Service,
-    store: &ConfigStore,
-    settings: &MeshSettings,
-) -> Endpoint {
-    let mut endpoint = Endpoint {
-        address: EndpointAddress::Network(0),
-        additional_addresses: Vec::new(),
-        port_name: String::new(),
-        service_port: 0,
-        labels: Labels::default(),
-        namespace: service.namespace.clone(),
-        service_account: String::new(),
-        network: String::new(),
-        locality: Locality::default(),
-        cluster: settings.features.cluster_id.clone(),
-        weight: 0,
-        tls_mode: "disabled".to_owned(),
-        health: Health::Healthy,
-        workload_name: String::new(),
-        node_name: String::new(),
-        hostname: String::new(),
-        subdomain: String::new(),
-    };
-    if let Some(pod) = pod {
-        let account = &pod.spec.service_account_name;
-        endpoint.labels = pod.meta.labels.clone();
-        endpoint.service_account =
-            SpiffeId::of(settings.trust_domain(), &pod.meta.namespace, account).to_string();
-        endpoint.locality = locality(pod, store);
-        endpoint.tls_mode = pod.meta.label("security.istio.io/tlsMode").unwrap_or("disabled").to_owned();
-        endpoint.workload_name = pod.meta.name.to_string();
-        endpoint.node_name.clone_from(&pod.spec.node_name);
-        endpoint.hostname = pod.spec.hostname.clone().unwrap_or_default();
-        endpoint.subdomain = pod.spec.subdomain.clone().unwrap_or_default();
+fn from_entry(service: &Service, store: &ConfigStore, settings: &MeshSettings, out: &mut Vec<Endpoint>) {
+    let Some(object) = store.service_entries().get(&service.namespace, &service.object_name) else { return };
+    let by_name = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    let instances = instances(object, by_name, store, settings);
+    for port in &service.ports {
+        let TargetPort::Number(target) = port.target else { continue };
+        if object.spec.workload_selector.is_none() && object.spec.endpoints.is_empty() && by_name {
+            out.push(Endpoint {
+                address: EndpointAddress::Host(service.host.to_string(), target),
+                port_name: port.name.clone(),
+                service_port: port.number,
+                cluster: settings.features.cluster_id.clone(),
+                tls_mode: "disabled".to_owned(),
+                ..Endpoint::default()
+            });
+        }
+        for instance in &instances {
+            let number = instance.named_port(&port.name).unwrap_or(target);
+            out.push(instance.at(&port.name, port.number, number));
+        }
     }
-    endpoint
 }
 
-/// Row K08: the pod's label, else its node's topology labels.
-pub(crate) fn locality(pod: &Object<k8s::Pod>, store: &ConfigStore) -> Locality {
-    let label = pod.meta.label("topology.istio.io/locality").or_else(|| pod.meta.label("istio-locality"));
-    if let Some(label) = label.filter(|label| !label.is_empty()) {
-        return Locality::parse_label(label);
-    }
-    let Some(node) = store.nodes().get("", &pod.spec.node_name) else { return Locality::default() };
-    let first =
-        |keys: [&str; 2]| keys.iter().find_map(|key| node.meta.label(key)).unwrap_or_default().to_owned();
-    Locality {
-        region: first(["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"]),
-        zone: first(["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]),
-        subzone: first(["topology.istio.io/subzone", "topology.istio.io/subzone"]),
-    }
+/// The workloads of an entry: those that its selector chooses, else those that it states.
+pub(crate) fn instances(
+    object: &Object<ServiceEntry>,
+    by_name: bool,
+    store: &ConfigStore,
+    settings: &MeshSettings,
+) -> Vec<WorkloadInstance> {
+    let Some(selector) = &object.spec.workload_selector else {
+        let stated = object.spec.endpoints.iter().enumerate();
+        return stated
+            .map(|(index, entry)| WorkloadInstance::inline(entry, &object.meta, index, store, settings))
+            .collect();
+    };
+    let namespace = &object.meta.namespace;
+    let selector = selector.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let entries = store
+        .workload_entries()
+        .in_namespace(namespace)
+        .filter_map(|entry| WorkloadInstance::of_entry(entry, store, settings));
+    let pods = store
+        .pods()
+        .in_namespace(namespace)
+        .filter(|_| settings.features.service_entry_select_pods)
+        .filter_map(|pod| WorkloadInstance::of_pod(pod, store, settings));
+    entries
+        .chain(pods)
+        .filter(|instance| instance.labels().selected_by_service(&selector))
+        .filter(|instance| by_name || !instance.dns_only)
+        .collect()
 }
+
+/// The kinds that the endpoints of a service are made of.
+pub(crate) const KINDS: &[Kind] = &[
+    Kind::EndpointSlice,
+    Kind::Pod,
+    Kind::Node,
+    Kind::Service,
+    Kind::ServiceEntry,
+    Kind::WorkloadEntry,
+    Kind::Namespace,
+];

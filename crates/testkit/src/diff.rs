@@ -9,7 +9,10 @@ pub fn lines(a: &str, b: &str) -> String {
     // Past this size the quadratic table is not worth its memory; show both sides.
     if middle_a.len() * middle_b.len() > 16_000_000 {
         let side = |sign: char, lines: &[&str]| {
-            lines.iter().map(|line| format!("{sign} {line}\n")).collect::<String>()
+            lines
+                .iter()
+                .flat_map(|line| [&format!("{sign} "), *line, "\n"].map(str::to_owned))
+                .collect::<String>()
         };
         return side('-', middle_a) + &side('+', middle_b);
     }
@@ -63,7 +66,9 @@ fn with_context(lines: &[(char, &str)], context: usize) -> String {
             out.push_str("  ...\n");
             gap = false;
         }
-        out.push_str(&format!("{} {}\n", line.0, line.1));
+        out.extend([line.0, ' ']);
+        out.push_str(line.1);
+        out.push('\n');
     }
     out
 }

@@ -1,5 +1,6 @@
 //! `parity [SCENARIO…] [--diff] [--type cds] [--proxy NAME] [--name RESOURCE]`: compares what we generate with what
-//! the real istiod sent, prints a table, and with `--diff` the lines that differ.
+//! the real istiod sent, prints a table, and with `--diff` the lines that differ. `--raise` lifts the floors to what
+//! is reached.
 
 use std::process::ExitCode;
 
@@ -8,10 +9,12 @@ use testkit::parity::{Scenario, shared_dir};
 fn main() -> ExitCode {
     let mut scenarios = Vec::new();
     let mut options = tests::parity::Options::default();
+    let mut raise = false;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--diff" => options.diff = true,
+            "--raise" => raise = true,
             "--type" => options.kind = args.next(),
             "--proxy" => options.proxy = args.next(),
             "--name" => options.name = args.next(),
@@ -40,5 +43,9 @@ fn main() -> ExitCode {
         .collect();
     let report = tests::parity::run(&shared, &wanted, &options);
     println!("{report}");
+    if raise && let Err(error) = tests::parity::raise_floors(&report) {
+        eprintln!("the floors cannot be written: {error}");
+        return ExitCode::FAILURE;
+    }
     ExitCode::SUCCESS
 }

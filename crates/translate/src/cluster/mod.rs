@@ -1,8 +1,89 @@
-//! Clusters (CDS, spec section 1).
+//! Clusters (CDS, spec section 1): one per service port and subset for calls, one per port of the workload for what
+//! comes in, and the few that everybody has.
+//!
+//! Reading order: `outbound` (the bulk), the settings it applies (`connection_pool`, `outlier_detection`,
+//! `load_balancer`, `transport`, `http_protocol`, `metadata`, `stat_name`), `inbound`, `fixed`.
+
+mod client;
+mod connection_pool;
+mod dns;
+pub mod dynamic_forward_proxy;
+mod fixed;
+mod http_protocol;
+mod inbound;
+mod load_balancer;
+mod metadata;
+mod outbound;
+mod outlier_detection;
+pub mod policy;
+mod stat_name;
+mod transport;
+
+pub use fixed::{BLACK_HOLE, INBOUND_PASSTHROUGH, PASSTHROUGH};
+pub use inbound::name as inbound_name;
+pub use outbound::{name as outbound_name, sni_name};
+
+use client::ClientFacts;
+use envoy::cluster::cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType};
+use http_protocol::ProtocolOptions;
+use model::Protocol;
+use outbound::Purpose;
+use proto::envoy;
+use scope::ProxyType;
 
 use crate::{Context, Resource};
 
-/// Every cluster of the class, in Istio's order.
-pub fn generate(_ctx: &Context<'_>) -> Vec<Resource> {
-    Vec::new()
+/// Every cluster of the class, in Istio's order; of two with one name the first stays.
+pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
+    let mut clusters = outbound::generate(ctx, Purpose::Calls);
+    clusters.push(fixed::black_hole(ctx));
+    if ctx.class().proxy_type == ProxyType::Sidecar {
+        clusters.push(fixed::passthrough(ctx));
+        clusters.extend(inbound::generate(ctx));
+        clusters.push(fixed::inbound_passthrough(ctx));
+    }
+    if ctx.class().metadata.credential {
+        clusters.push(fixed::external_sds(ctx));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    clusters.retain(|cluster| seen.insert(cluster.name.clone()));
+    clusters
+}
+
+/// A cluster of that name with nothing decided.
+fn base(name: &str) -> envoy::cluster::Cluster {
+    envoy::cluster::Cluster {
+        name: name.to_owned(),
+        alt_stat_name: stat_name::delimited(name),
+        common_lb_config: Some(CommonLbConfig::default()),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static as i32)),
+        ..Default::default()
+    }
+}
+
+/// The protocol that a port's declaration asks for. A gateway does not follow its clients: they may have agreed on
+/// HTTP/2 with it that the endpoint knows nothing of.
+fn upstream_protocol(options: &mut ProtocolOptions, client: &ClientFacts, protocol: Protocol) {
+    if protocol.is_http2() {
+        options.choose_http2();
+        return;
+    }
+    if client.preserves_case && (protocol.is_http() || protocol.is_unsupported()) {
+        options.preserve_case();
+    }
+    if !client.router && protocol.is_unsupported() {
+        options.follow_client();
+    }
+}
+
+/// The type of a cluster; `None` for a custom one.
+fn discovery_type(cluster: &envoy::cluster::Cluster) -> Option<DiscoveryType> {
+    match &cluster.cluster_discovery_type {
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(*kind).ok(),
+        Some(ClusterDiscoveryType::ClusterType(_)) | None => None,
+    }
+}
+
+fn is_dynamic_forward_proxy(cluster: &envoy::cluster::Cluster) -> bool {
+    matches!(cluster.cluster_discovery_type, Some(ClusterDiscoveryType::ClusterType(_)))
 }

@@ -1,8 +1,8 @@
 //! TLS contexts of either side, and the transport sockets that carry them (spec 1.6, 4.2; security 1.4, 2.2). Pure
 //! functions of their arguments: whoever calls them has put the arguments into its input.
 //!
-//! `secret` says where certificates come from, `mesh_context` builds the contexts of mutual TLS between workloads, `origination`
-//! those of TLS that a client originates towards whatever a DestinationRule names.
+//! `secret` says where certificates come from, `mesh_context` builds the contexts of mutual TLS between workloads,
+//! `origination` those of TLS that a client originates towards whatever a DestinationRule names.
 
 mod mesh_context;
 mod origination;
@@ -10,7 +10,10 @@ mod secret;
 
 pub use mesh_context::{ServerStack, client_alpn, mesh_client_context, mesh_server_context, trust_domains};
 pub use origination::{Originate, origination_context};
-pub use secret::{credential, file_root, file_secret, workload_certificate, workload_roots};
+pub use secret::{
+    CREDENTIAL_SOCKET, credential, file_root, file_secret, secret_references, workload_certificate,
+    workload_roots,
+};
 
 use proto::envoy;
 

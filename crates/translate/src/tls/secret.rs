@@ -4,6 +4,8 @@
 use proto::envoy;
 use proto::envoy::core;
 
+use crate::Reference;
+
 /// The cluster of the agent's secret service.
 const AGENT: &str = "sds-grpc";
 /// The cluster of the mounted socket for file certificates.
@@ -57,6 +59,31 @@ pub fn credential(name: &str, suffix: &str, own_socket: bool) -> envoy::tls::Sds
         ..Default::default()
     };
     secret(&resource, over_ads)
+}
+
+/// The secrets of a context that the control plane itself serves.
+pub fn secret_references(context: Option<&envoy::tls::CommonTlsContext>) -> Vec<Reference> {
+    use core::config_source::ConfigSourceSpecifier::Ads;
+    use envoy::tls::common_tls_context::ValidationContextType;
+    let Some(context) = context else { return Vec::new() };
+    let roots = match &context.validation_context_type {
+        Some(ValidationContextType::CombinedValidationContext(combined)) => {
+            combined.validation_context_sds_secret_config.as_ref()
+        }
+        Some(ValidationContextType::ValidationContextSdsSecretConfig(config)) => Some(config),
+        _ => None,
+    };
+    context
+        .tls_certificate_sds_secret_configs
+        .iter()
+        .chain(roots)
+        .filter(|secret| {
+            let source =
+                secret.sds_config.as_ref().and_then(|source| source.config_source_specifier.as_ref());
+            matches!(source, Some(Ads(_)))
+        })
+        .map(|secret| Reference::Secret(secret.name.clone()))
+        .collect()
 }
 
 fn from_files(name: String, own_socket: bool) -> envoy::tls::SdsSecretConfig {

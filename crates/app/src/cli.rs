@@ -1,0 +1,164 @@
+//! Command line: the flags of `pilot-discovery`, so that a Deployment made for it starts this program unchanged.
+//! Unknown flags are told and passed over.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+/// A control plane for Envoy that takes istiod's place.
+#[derive(Debug, Parser)]
+#[command(name = "trierarch", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve configuration to proxies.
+    #[command(
+        after_help = "Example, without Kubernetes:\n  trierarch discovery --configDir examples/bookinfo"
+    )]
+    Discovery(Box<Discovery>),
+    /// Ask the debug server of a running control plane on this machine.
+    Request {
+        /// GET or POST.
+        method: String,
+        /// For instance /debug/syncz.
+        path: String,
+        /// Address of the debug server.
+        #[arg(long, default_value = "127.0.0.1:15014")]
+        address: String,
+    },
+    /// Print the version.
+    Version,
+    /// Print a completion script for a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What `discovery` takes. Names are those of `pilot-discovery discovery`.
+#[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_field_names)]
+pub(crate) struct Discovery {
+    /// Folder of YAML files with the objects that a cluster would hold; changes are taken in while running.
+    #[arg(long = "configDir", value_name = "FOLDER")]
+    pub(crate) config_dir: Option<PathBuf>,
+    /// Where configuration comes from besides --configDir; only Mock (nowhere) works so far.
+    #[arg(long, value_delimiter = ',', default_value = "Kubernetes")]
+    pub(crate) registries: Vec<String>,
+    /// Suffix of Kubernetes service names.
+    #[arg(long, default_value = "cluster.local")]
+    pub(crate) domain: String,
+    /// Namespace of the control plane.
+    #[arg(short = 'n', long, env = "POD_NAMESPACE", default_value = "istio-system")]
+    pub(crate) namespace: String,
+    /// Id of the own cluster.
+    #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
+    pub(crate) cluster_id: String,
+    /// Revision of this control plane.
+    #[arg(long, env = "REVISION", default_value = "", hide = true)]
+    pub(crate) revision: String,
+    /// Readiness and debug pages.
+    #[arg(long = "httpAddr", default_value = ":8080")]
+    pub(crate) http_addr: String,
+    /// Plaintext ADS; empty turns it off.
+    #[arg(long = "grpcAddr", default_value = ":15010")]
+    pub(crate) grpc_addr: String,
+    /// ADS over TLS; not served yet.
+    #[arg(long = "secureGRPCAddr", default_value = ":15012")]
+    pub(crate) secure_grpc_addr: String,
+    /// Webhooks; not served yet.
+    #[arg(long = "httpsAddr", default_value = ":15017")]
+    pub(crate) https_addr: String,
+    /// Metrics, version and debug pages; empty serves them at --httpAddr.
+    #[arg(long = "monitoringAddr", default_value = ":15014")]
+    pub(crate) monitoring_addr: String,
+    /// How long streams may take to end at a stop.
+    #[arg(long = "shutdownDuration", default_value = "10s", value_parser = duration)]
+    pub(crate) shutdown_duration: std::time::Duration,
+    /// Interval of keepalive pings.
+    #[arg(long = "keepaliveInterval", default_value = "30s", value_parser = duration)]
+    pub(crate) keepalive_interval: std::time::Duration,
+    /// How long a ping may stay unanswered.
+    #[arg(long = "keepaliveTimeout", default_value = "10s", value_parser = duration)]
+    pub(crate) keepalive_timeout: std::time::Duration,
+    /// After how long a connection is asked to reconnect; unset means never.
+    #[arg(long = "keepaliveMaxServerConnectionAge", value_parser = duration)]
+    pub(crate) max_connection_age: Option<std::time::Duration>,
+    /// Levels: `default:info`, or `scope:level,…`; debug, info, warn, error, none.
+    #[arg(long = "log_output_level", default_value = "default:info")]
+    pub(crate) log_output_level: String,
+    /// Log lines as JSON.
+    #[arg(long = "log_as_json", default_value_t = false)]
+    pub(crate) log_as_json: bool,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::features::parse_duration(text).ok_or_else(|| "expected a duration such as 10s or 1m30s".to_owned())
+}
+
+/// The arguments less the flags that `discovery` does not know, and these.
+pub(crate) fn without_unknown_flags(args: Vec<String>) -> (Vec<String>, Vec<String>) {
+    if args.get(1).map(String::as_str) != Some("discovery") {
+        return (args, Vec::new());
+    }
+    let command = Cli::command();
+    let Some(discovery) = command.find_subcommand("discovery") else { return (args, Vec::new()) };
+    let known = |flag: &str| {
+        matches!(flag, "help" | "version")
+            || discovery.get_arguments().any(|argument| argument.get_long() == Some(flag))
+    };
+    let (mut kept, mut unknown) = (Vec::new(), Vec::new());
+    let mut args = args.into_iter().peekable();
+    while let Some(arg) = args.next() {
+        let Some(flag) = arg.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
+            kept.push(arg);
+            continue;
+        };
+        let name = flag.split('=').next().unwrap_or_default();
+        if known(name) {
+            kept.push(arg);
+            continue;
+        }
+        // A value that follows in an argument of its own belongs to the unknown flag.
+        if !flag.contains('=') && args.peek().is_some_and(|next| !next.starts_with('-')) {
+            args.next();
+        }
+        unknown.push(format!("--{name}"));
+    }
+    (kept, unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_flags_of_discovery_are_passed_over_with_their_values() {
+        let args = [
+            "trierarch",
+            "discovery",
+            "--ctrlz_port",
+            "0",
+            "--profile=true",
+            "--domain",
+            "x.y",
+            "--configDir=a",
+        ];
+        let (kept, unknown) = without_unknown_flags(args.map(str::to_owned).to_vec());
+        assert_eq!(unknown, ["--ctrlz_port", "--profile"]);
+        let Command::Discovery(discovery) = Cli::try_parse_from(kept).expect("valid arguments").command
+        else {
+            unreachable!("discovery was asked for")
+        };
+        assert_eq!(discovery.domain, "x.y");
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,227 @@
+//! The control thread: one closed list of events, one owner of the engine. It gathers changes until they are quiet,
+//! commits them, and hands every proxy whose snapshot moved the new one. A slow proxy finds only the newest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use config::{Changeset, Kind};
+use engine::{Engine, ProxyId, Report};
+use file_io::SourceEvent;
+use mesh::Base;
+use scope::Proxy;
+use server::{Metrics, Published};
+use tokio::sync::watch;
+
+use crate::features::Debounce;
+use crate::state::State;
+
+/// Everything that can happen to the control thread.
+pub(crate) enum Event {
+    /// A source has something new.
+    Source(SourceEvent),
+    /// A proxy has come.
+    Connect { id: u64, proxy: Arc<Proxy>, snapshots: watch::Sender<Option<Published>> },
+    /// A proxy has gone.
+    Disconnect { id: u64 },
+    /// The process ends.
+    Stop,
+}
+
+/// A running control thread.
+pub(crate) struct Control {
+    events: Sender<Event>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Starts the thread.
+    pub(crate) fn start(base: Base, debounce: Debounce, metrics: Metrics, state: Arc<State>) -> Result<Self> {
+        let (events, receiver) = channel();
+        let worker = Worker {
+            engine: Engine::new(base),
+            proxies: BTreeMap::new(),
+            pending: None,
+            debounce,
+            metrics,
+            state,
+            told: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || worker.run(&receiver))
+            .context("the control thread cannot be started")?;
+        Ok(Self { events, thread: Some(thread) })
+    }
+
+    /// Where events go.
+    pub(crate) fn events(&self) -> Sender<Event> {
+        self.events.clone()
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Changes that wait for quiet.
+struct Pending {
+    changes: Changeset,
+    first: Instant,
+    last: Instant,
+}
+
+struct Worker {
+    engine: Engine,
+    proxies: BTreeMap<u64, watch::Sender<Option<Published>>>,
+    pending: Option<Pending>,
+    debounce: Debounce,
+    metrics: Metrics,
+    state: Arc<State>,
+    told: Vec<String>,
+}
+
+impl Worker {
+    fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            let event = match self.due() {
+                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => events.recv_timeout(wait),
+            };
+            match event {
+                Ok(Event::Source(event)) => self.source(event),
+                Ok(Event::Connect { id, proxy, snapshots }) => self.connect(id, &proxy, snapshots),
+                Ok(Event::Disconnect { id }) => {
+                    self.proxies.remove(&id);
+                    self.engine.disconnect(ProxyId(id));
+                }
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.due().is_some_and(|wait| wait.is_zero()) {
+                self.commit();
+            }
+        }
+    }
+
+    /// How long until what is pending must be committed; `None` when nothing is.
+    fn due(&self) -> Option<Duration> {
+        let pending = self.pending.as_ref()?;
+        if pending.changes.is_endpoint_only() || !self.state.is_ready() {
+            return Some(Duration::ZERO);
+        }
+        let at = (pending.last + self.debounce.after).min(pending.first + self.debounce.max);
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    fn source(&mut self, event: SourceEvent) {
+        self.tell(&event);
+        self.state.rejected(event.rejections);
+        for (key, object) in event.changes.iter() {
+            self.metrics.updated(match (key.kind, object) {
+                (Kind::EndpointSlice, _) => "eds",
+                (Kind::Service, Some(_)) => "svc",
+                (Kind::Service, None) => "svcdelete",
+                _ => "config",
+            });
+        }
+        let now = Instant::now();
+        let pending = self.pending.get_or_insert_with(|| Pending {
+            changes: Changeset::default(),
+            first: now,
+            last: now,
+        });
+        pending.changes.merge(event.changes);
+        pending.last = now;
+    }
+
+    /// Logs what is newly wrong, each message once for as long as it stays wrong.
+    fn tell(&mut self, event: &SourceEvent) {
+        let rejections = event.rejections.iter().map(ToString::to_string);
+        let now: Vec<String> = rejections.chain(event.warnings.iter().cloned()).collect();
+        for message in now.iter().filter(|message| !self.told.contains(message)) {
+            tracing::warn!("{message}");
+        }
+        for rejection in event.rejections.iter().filter(|r| !self.told.contains(&r.to_string())) {
+            if let Some(key) = &rejection.key {
+                self.metrics.rejected_config(key.kind.name(), &format!("{}/{}", key.namespace, key.name));
+            }
+        }
+        self.told = now;
+    }
+
+    fn connect(&mut self, id: u64, proxy: &Proxy, snapshots: watch::Sender<Option<Published>>) {
+        let (snapshot, report) = self.engine.connect(ProxyId(id), proxy.clone());
+        self.panicked(&report);
+        snapshots.send_replace(Some(Published::now(snapshot)));
+        self.proxies.insert(id, snapshots);
+        self.state.issues(self.engine.issues());
+    }
+
+    fn commit(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        let started = Instant::now();
+        self.metrics.debounced(started.saturating_duration_since(pending.first));
+        let reason = reason(&pending.changes);
+        let report = self.engine.commit(pending.changes);
+        self.metrics.committed(started.elapsed());
+        let mesh = self.engine.mesh();
+        self.metrics.holds(mesh.all_services().len(), mesh.store().virtual_services().len());
+        self.state.committed(mesh.clone());
+        self.state.issues(self.engine.issues());
+        self.panicked(&report);
+        if !report.changed.is_empty() {
+            tracing::info!(
+                "took in {} changed objects in {:.1} ms: rendered {} messages, {} of {} proxies have something new",
+                report.changed.len(),
+                started.elapsed().as_secs_f64() * 1e3,
+                report.n_rendered(),
+                report.pushed.len(),
+                self.proxies.len(),
+            );
+        }
+        if report.pushed.is_empty() {
+            return;
+        }
+        self.metrics.triggered(reason);
+        let since = Some(tokio::time::Instant::from_std(pending.first));
+        let published = tokio::time::Instant::now();
+        for (ProxyId(id), snapshot) in report.pushed {
+            if let Some(proxy) = self.proxies.get(&id) {
+                proxy.send_replace(Some(Published { snapshot, since, published }));
+            }
+        }
+    }
+
+    fn panicked(&self, report: &Report) {
+        for message in &report.panics {
+            self.metrics.internal_error();
+            tracing::error!(
+                "building the configuration of a class of proxies failed, its last one stays: {message}"
+            );
+        }
+    }
+}
+
+/// What a push is counted under.
+fn reason(changes: &Changeset) -> &'static str {
+    if changes.is_endpoint_only() {
+        return "endpoint";
+    }
+    let kinds = || changes.iter().map(|(key, _)| key.kind);
+    if kinds().any(|kind| kind == Kind::ConfigMap) {
+        "global"
+    } else if kinds().all(|kind| matches!(kind, Kind::Service | Kind::EndpointSlice | Kind::Pod)) {
+        "service"
+    } else {
+        "config"
+    }
+}

@@ -1,0 +1,151 @@
+//! `trierarch discovery`: sources, control thread and servers wired together; a graceful stop on SIGTERM and SIGINT.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use file_io::FolderSource;
+use mesh::Base;
+use server::{Ads, AdsOptions, Connections, Debug, Metrics, Version, monitoring_router, readiness_router};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::Discovery;
+use crate::control::{Control, Event};
+use crate::features::{debounce, features, push_throttle};
+use crate::state::{Ports, State};
+use crate::{logging, version};
+
+/// Serves until a signal comes.
+pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Result<()> {
+    logging::start(&options.log_output_level, options.log_as_json)?;
+    tracing::info!("trierarch {} starts", version());
+    for flag in unknown_flags {
+        tracing::warn!("the flag {flag} is not known and passed over");
+    }
+    let Some(folder) = options.config_dir.clone() else {
+        bail!(
+            "no source of configuration: give a folder of YAML files by --configDir \
+             (watching a Kubernetes API server is not built yet)"
+        );
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    let n_cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (mut features, mut problems) = features(&environment);
+    features.cluster_id.clone_from(&options.cluster_id);
+    let (debounce, more) = debounce(&environment);
+    problems.extend(more);
+    let (throttle, more) = push_throttle(&environment, n_cores);
+    problems.extend(more);
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    let base = Base {
+        features,
+        domain: options.domain.clone(),
+        namespace: options.namespace.as_str().into(),
+        revision: options.revision.clone(),
+    };
+
+    let version = Version {
+        version: version().to_owned(),
+        revision: option_env!("TRIERARCH_REVISION").unwrap_or("unknown").to_owned(),
+        status: "Clean".to_owned(),
+    };
+    let metrics = Metrics::new(&version.to_string()).context("the metrics cannot be registered")?;
+    let state = Arc::new(State::default());
+    let control = Control::start(base, debounce, metrics.clone(), Arc::clone(&state))?;
+    let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
+    let connections = Arc::new(Connections::default());
+    let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, true));
+
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    // Both HTTP servers listen before configuration is read, so that probes get an answer.
+    let monitoring = monitoring_router(metrics.clone(), version, Arc::clone(&debug));
+    let mut readiness = readiness_router(Arc::clone(&ports) as _, Some(debug));
+    if options.monitoring_addr.is_empty() {
+        readiness = monitoring_router_at_readiness(readiness, monitoring);
+    } else {
+        let listener = listen(&options.monitoring_addr, "--monitoringAddr").await?;
+        tasks.spawn(server::serve_http(listener, monitoring, until(stopped.clone())));
+    }
+    let listener = listen(&options.http_addr, "--httpAddr").await?;
+    tasks.spawn(server::serve_http(listener, readiness, until(stopped.clone())));
+
+    let events = control.events();
+    let source = FolderSource::start(&folder, move |event| {
+        let _ = events.send(Event::Source(event));
+    })
+    .with_context(|| format!("--configDir {}", folder.display()))?;
+    tracing::info!("configuration comes from {}", folder.display());
+
+    if !options.grpc_addr.is_empty() {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ads = Ads::new(
+            ports,
+            connections,
+            metrics,
+            AdsOptions {
+                max_streams_per_second: u32::try_from(AdsOptions::limit_for(n_cores)).unwrap_or(u32::MAX),
+                push_throttle: throttle,
+                keepalive_interval: options.keepalive_interval,
+                keepalive_timeout: options.keepalive_timeout,
+                max_connection_age: options.max_connection_age,
+                nonce_prefix: format!("{:x}-", started.as_nanos()),
+                ..AdsOptions::default()
+            },
+        );
+        let listener = listen(&options.grpc_addr, "--grpcAddr").await?;
+        tasks.spawn(server::serve_ads(listener, ads, until(stopped)));
+    }
+
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
+    let result = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        result = tokio::signal::ctrl_c() => result.context("SIGINT cannot be awaited"),
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => Err(error.into()),
+        },
+    };
+    tracing::info!("stopping; streams have {:?} to end", options.shutdown_duration);
+    stop.send_replace(true);
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(options.shutdown_duration, ended).await.is_err() {
+        tracing::warn!("some streams did not end in time and are cut off");
+    }
+    drop(source);
+    drop(control);
+    result
+}
+
+/// With an empty `--monitoringAddr` its pages are served beside readiness.
+fn monitoring_router_at_readiness(readiness: axum::Router, monitoring: axum::Router) -> axum::Router {
+    readiness.fallback_service(monitoring)
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Listens at `host:port`; an empty host is every address, as Go writes it.
+async fn listen(address: &str, flag: &str) -> Result<TcpListener> {
+    let listener = match address.strip_prefix(':') {
+        Some(port) => {
+            let port: u16 = port.parse().with_context(|| format!("{flag} {address:?} is not host:port"))?;
+            // The IPv6 wildcard takes IPv4 too; where there is no IPv6 the other has to do.
+            match TcpListener::bind(SocketAddr::from(([0_u16; 8], port))).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => TcpListener::bind(SocketAddr::from(([0_u8; 4], port))).await,
+            }
+        }
+        None => TcpListener::bind(address).await,
+    };
+    let listener = listener.with_context(|| format!("cannot listen at {flag} {address:?}"))?;
+    tracing::info!("{flag} is {}", listener.local_addr().map(|a| a.to_string()).unwrap_or_default());
+    Ok(listener)
+}

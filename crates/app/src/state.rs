@@ -1,0 +1,107 @@
+//! What the control thread lets others see: readiness, the mesh of the last commit, what is wrong. And the two ports
+//! of `server` over it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+use arc_swap::ArcSwapOption;
+use config::Rejection;
+use mesh::Mesh;
+use model::Issue;
+use parking_lot::Mutex;
+use scope::Proxy;
+use serde_json::{Value, json};
+use server::{DebugSource, Discovery, Published};
+use tokio::sync::watch;
+
+use crate::control::Event;
+use crate::debug;
+
+/// What others may see of the control thread.
+#[derive(Default)]
+pub(crate) struct State {
+    ready: AtomicBool,
+    mesh: ArcSwapOption<Mesh>,
+    rejections: Mutex<Vec<Rejection>>,
+    issues: Mutex<Vec<Issue>>,
+}
+
+impl State {
+    /// Whether every source was read and committed once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// A commit is done; the first one makes the process ready.
+    pub(crate) fn committed(&self, mesh: Mesh) {
+        self.mesh.store(Some(Arc::new(mesh)));
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// What is rejected now.
+    pub(crate) fn rejected(&self, rejections: Vec<Rejection>) {
+        *self.rejections.lock() = rejections;
+    }
+
+    /// What makes no sense now; what is new is logged.
+    pub(crate) fn issues(&self, issues: Vec<Issue>) {
+        let mut known = self.issues.lock();
+        for issue in issues.iter().filter(|issue| !known.contains(issue)) {
+            tracing::warn!("{issue}");
+        }
+        *known = issues;
+    }
+}
+
+/// The ports of `server`.
+pub(crate) struct Ports {
+    pub(crate) state: Arc<State>,
+    pub(crate) events: Sender<Event>,
+}
+
+impl Discovery for Ports {
+    fn is_ready(&self) -> bool {
+        self.state.is_ready()
+    }
+
+    fn connect(&self, id: u64, proxy: Arc<Proxy>) -> watch::Receiver<Option<Published>> {
+        let (snapshots, receiver) = watch::channel(None);
+        // When the control thread is gone the sender is dropped with the event, and the stream ends.
+        let _ = self.events.send(Event::Connect { id, proxy, snapshots });
+        receiver
+    }
+
+    fn disconnect(&self, id: u64) {
+        let _ = self.events.send(Event::Disconnect { id });
+    }
+}
+
+impl DebugSource for Ports {
+    fn pages(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("registryz", "Services of the mesh"),
+            ("endpointz", "Endpoints of the mesh, by service"),
+            ("configz", "Configuration objects, with what was rejected and what is amiss"),
+            ("mesh", "Mesh configuration in force"),
+        ]
+    }
+
+    fn page(&self, name: &str, _query: &BTreeMap<String, String>) -> Option<Value> {
+        let mesh = self.state.mesh.load_full();
+        let mesh = mesh.as_deref();
+        match name {
+            "registryz" => Some(mesh.map_or(json!([]), debug::services)),
+            "endpointz" => Some(mesh.map_or(json!([]), debug::endpoints)),
+            "configz" => {
+                let mut objects = mesh.map(debug::objects).unwrap_or_default();
+                objects.extend(self.state.rejections.lock().iter().map(debug::rejection));
+                objects.extend(self.state.issues.lock().iter().map(debug::issue));
+                Some(Value::Array(objects))
+            }
+            "mesh" => Some(mesh.map_or(Value::Null, debug::settings)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Clusters of wildcard hosts that the proxy resolves per request: DYNAMIC_DNS ServiceEntries (spec 1.2, row C02).
+
+use envoy::cluster::cluster::{ClusterDiscoveryType, CustomClusterType, LbPolicy};
+use envoy::dynamic_forward_proxy_cluster::{ClusterConfig, cluster_config::ClusterImplementationSpecifier};
+use mesh::Service;
+use model::Protocol;
+use proto::envoy;
+
+use super::dns;
+use crate::cluster::client::ClientFacts;
+
+const TYPE: &str = "envoy.clusters.dynamic_forward_proxy";
+
+/// The name of the DNS cache that the cluster of a host shares with filters.
+pub fn cache_name(host: &str) -> String {
+    format!("{host}_dfp_dns_cache")
+}
+
+/// Only these protocols carry a host name that can be resolved.
+pub(super) fn serves(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::Tls)
+}
+
+/// The DNS cache of a host, the same in cluster and filters.
+pub fn cache(host: &str, family: i32) -> envoy::dynamic_forward_proxy::DnsCacheConfig {
+    envoy::dynamic_forward_proxy::DnsCacheConfig {
+        name: cache_name(host),
+        dns_lookup_family: family,
+        ..Default::default()
+    }
+}
+
+/// Turns a cluster into one of this type.
+pub(super) fn make(
+    cluster: &mut envoy::cluster::Cluster,
+    client: &ClientFacts,
+    dual_stack: bool,
+    service: &Service,
+) {
+    let config = ClusterConfig {
+        cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(cache(
+            &service.host,
+            dns::lookup_family(client.families, dual_stack) as i32,
+        ))),
+        ..Default::default()
+    };
+    cluster.set_lb_policy(LbPolicy::ClusterProvided);
+    cluster.cluster_discovery_type = Some(of(&config));
+}
+
+/// Lets the cluster originate TLS without taking names from requests.
+pub(super) fn allow_insecure(cluster: &mut envoy::cluster::Cluster) {
+    let Some(ClusterDiscoveryType::ClusterType(custom)) = &cluster.cluster_discovery_type else { return };
+    let Some(config) = &custom.typed_config else { return };
+    if let Ok(mut config) = <ClusterConfig as prost::Message>::decode(&config.value[..]) {
+        config.allow_insecure_cluster_options = true;
+        cluster.cluster_discovery_type = Some(of(&config));
+    }
+}
+
+fn of(config: &ClusterConfig) -> ClusterDiscoveryType {
+    ClusterDiscoveryType::ClusterType(CustomClusterType {
+        name: TYPE.to_owned(),
+        typed_config: Some(proto::pack::any(config)),
+    })
+}

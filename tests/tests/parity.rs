@@ -1,0 +1,64 @@
+//! Parity with the real istiod: every recorded scenario runs, none falls below its floor, and the differences that
+//! are intended are the listed ones.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use testkit::parity::{Scenario, shared_dir};
+use tests::parity::{FAMILIES, Options, run};
+
+/// A difference that users would want.
+#[derive(Deserialize)]
+struct Intended {
+    scenario: String,
+    proxy: String,
+    resource: String,
+    reason: String,
+}
+
+fn file(name: &str) -> PathBuf {
+    testkit::workspace().join("tests/parity").join(name)
+}
+
+#[test]
+fn no_scenario_falls_below_its_floor_and_the_promised_families_stand_at_their_share() {
+    let Some(shared) = shared_dir() else {
+        assert!(std::env::var_os("CI").is_none(), "the recordings (shared/parity) are absent");
+        eprintln!("SKIPPED: no folder shared/parity beside the repository, so parity was not measured");
+        return;
+    };
+    let text = std::fs::read_to_string(file("floor.yaml")).expect("tests/parity/floor.yaml");
+    let floors: BTreeMap<String, usize> = serde_yaml::from_str(&text).expect("scenario: equal resources");
+    let names = Scenario::names(&shared).expect("the scenarios");
+    let report = run(&shared, &names, &Options::default());
+    println!("{report}");
+    let broken: Vec<_> =
+        report.rows.iter().filter_map(|(name, row)| Some((name, row.error.as_ref()?))).collect();
+    assert!(broken.is_empty(), "scenarios that do not run: {broken:?}");
+    let fallen: Vec<String> = report
+        .rows
+        .iter()
+        .filter_map(|(name, row)| {
+            let floor = floors.get(name).copied().unwrap_or_default();
+            (row.equal < floor).then(|| format!("{name}: {} equal, the floor is {floor}", row.equal))
+        })
+        .collect();
+    assert!(fallen.is_empty(), "parity fell: {fallen:#?}");
+    let (equal, total) = report.total(|name| FAMILIES.iter().any(|family| name.starts_with(family)));
+    assert!(equal * 100 >= total * 85, "{equal} of {total} resources of the promised families are equal");
+}
+
+#[test]
+fn intended_differences_name_what_exists_and_say_why() {
+    let text = std::fs::read_to_string(file("intended.yaml")).expect("tests/parity/intended.yaml");
+    let list: Option<Vec<Intended>> = serde_yaml::from_str(&text).expect("a list of differences");
+    let Some(shared) = shared_dir() else { return };
+    for difference in list.unwrap_or_default() {
+        let scenario = Scenario::load(&shared, &difference.scenario).expect("a recorded scenario");
+        let proxy = scenario.proxies.iter().find(|proxy| proxy.name == difference.proxy);
+        assert!(proxy.is_some(), "{}: no proxy {}", difference.scenario, difference.proxy);
+        assert!(difference.resource.contains(' '), "{}: `type name` is expected", difference.resource);
+        assert!(difference.reason.len() > 20, "{}: a reason is a sentence", difference.resource);
+    }
+}
