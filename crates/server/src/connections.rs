@@ -48,6 +48,10 @@ impl Connection {
         self.session.lock().sent(resource_type)
     }
 
+    pub(crate) fn n_names(&self) -> usize {
+        self.session.lock().n_names()
+    }
+
     pub(crate) fn on_request(&self, request: Request) -> Outcome {
         self.session.lock().on_request(request)
     }

@@ -12,6 +12,7 @@ mod listen;
 mod metrics;
 mod options;
 mod port;
+mod process;
 mod time;
 
 pub use ads::Ads;

@@ -8,6 +8,8 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use crate::process::Process;
+
 const GENERATION: &[f64] = &[0.01, 0.1, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 const DELIVERY: &[f64] = &[0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 const CONTEXT: &[f64] = &[0.01, 0.1, 0.5, 1.0, 3.0, 5.0];
@@ -46,6 +48,7 @@ impl Metrics {
     /// New metrics in a registry of their own; `version` is what this control plane calls itself.
     pub fn new(version: &str) -> prometheus::Result<Self> {
         let registry = Registry::new();
+        registry.register(Box::new(Process::new()?))?;
         let new = Families(&registry);
         new.gauge_vec("pilot_info", "Pilot version and build information.", &["version"])?
             .with_label_values(&[version])

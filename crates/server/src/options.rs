@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Settings of the ADS shell.
 #[derive(Clone, Debug)]
 pub struct AdsOptions {
-    /// New streams per second; none waits longer than a second for its turn.
+    /// New streams per second, 0 for no limit; none waits longer than a second for its turn. Proxies of a class
+    /// share all that is made for them, so by default far more are let in than istiod would.
     pub max_streams_per_second: u32,
     /// Pushes that are made at the same time.
     pub push_throttle: usize,
@@ -13,6 +14,8 @@ pub struct AdsOptions {
     pub max_concurrent_streams: u32,
     /// Longest request.
     pub max_request_bytes: usize,
+    /// Names that one stream may subscribe to.
+    pub max_names: usize,
     /// How often an idle connection is probed.
     pub keepalive_interval: Duration,
     /// How long an answer to that may take.
@@ -30,7 +33,7 @@ pub struct AdsOptions {
 }
 
 impl AdsOptions {
-    /// Both limits for a machine with that many cores.
+    /// How many pushes at once suit a machine with that many cores; istiod admits as many streams per second.
     pub fn limit_for(n_cores: usize) -> usize {
         (15 + 5 * n_cores).min(100)
     }
@@ -39,10 +42,11 @@ impl AdsOptions {
 impl Default for AdsOptions {
     fn default() -> Self {
         Self {
-            max_streams_per_second: 25,
+            max_streams_per_second: 1000,
             push_throttle: 25,
             max_concurrent_streams: 100_000,
             max_request_bytes: 4_194_304,
+            max_names: 500_000,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: None,

@@ -97,6 +97,10 @@ impl Watch {
         self.wildcard
     }
 
+    pub(crate) fn n_names(&self) -> usize {
+        self.names.len()
+    }
+
     /// Wants exactly this from now on. Whether that is more than before.
     pub(crate) fn replace(&mut self, wildcard: bool, names: BTreeSet<Arc<str>>) -> bool {
         if wildcard && !self.wildcard {

@@ -166,6 +166,9 @@ impl<'a, W: Wire> Stream<'a, W> {
             Outcome::Stale => metrics.expired_nonces.with_label_values(&[short]).inc(),
             Outcome::Subscribed | Outcome::Acknowledged | Outcome::Unsubscribed => {}
         }
+        if self.connection.n_names() > self.shared.options.max_names {
+            return Err(Status::resource_exhausted("the stream subscribes to too many names"));
+        }
         Ok(())
     }
 

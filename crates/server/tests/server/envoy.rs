@@ -112,7 +112,7 @@ fn wait_for(admin: Admin, name: &str, value: u64) {
     });
     if let Err(error) = found {
         let stats = admin.stats("cluster_manager|update_|control_plane|warming").unwrap();
-        panic!("{error}: {stats:#?}");
+        unreachable!("{error}: {stats:#?}");
     }
 }
 

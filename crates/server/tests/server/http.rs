@@ -35,6 +35,9 @@ async fn version_and_metrics_have_the_form_that_tools_read() {
     assert!(text.contains("pilot_info{version=\"0.1.0\"} 1"), "{text}");
     assert!(text.contains("istio_build{component=\"pilot\",tag=\"0.1.0\"} 1"), "{text}");
     assert!(text.contains("pilot_proxy_convergence_time_bucket{le=\"0.1\"} 0"), "{text}");
+    let memory = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
+    assert!(memory.parse::<f64>().unwrap() > 1e6, "{memory}");
+    assert!(text.contains("process_cpu_seconds_total "), "{text}");
     assert!(!text.contains("pilot_xds_pushes{"), "absent until something was pushed");
 }
 
