@@ -28,6 +28,7 @@ mod virtual_service;
 mod workload;
 mod workload_endpoints;
 mod workload_instance;
+mod workload_labels;
 
 pub use destination_rule::{DestinationRuleIndex, MergedDestinationRule};
 pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};

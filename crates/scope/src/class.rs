@@ -88,10 +88,11 @@ impl ProxyClass {
             Some(facts) if !facts.locality.is_empty() => facts.locality.clone(),
             _ => proxy.locality.clone(),
         };
+        let labels = labels(proxy, reader);
         let own_services = if proxy.proxy_type == ProxyType::Ztunnel {
             Vec::new()
         } else {
-            reader.own_services(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses, &proxy.labels)
+            reader.own_services(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses, &labels)
         };
         Self {
             proxy_type: proxy.proxy_type,
@@ -99,7 +100,7 @@ impl ProxyClass {
             namespace: proxy.config_namespace.clone(),
             dns_domain: proxy.dns_domain.clone(),
             node_cluster: proxy.cluster.clone(),
-            labels: proxy.labels.clone(),
+            labels,
             network: proxy.network.clone(),
             locality,
             ip_families: IpFamilies::of(&proxy.ip_addresses),
@@ -113,4 +114,15 @@ impl ProxyClass {
     pub fn is_router(&self) -> bool {
         self.proxy_type == ProxyType::Router
     }
+}
+
+/// The labels of the workload: what the registry knows goes before what the proxy says, save what it was told to add.
+fn labels(proxy: &Proxy, reader: &Reader<'_>) -> Labels {
+    let Some(known) = reader.workload_labels(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses)
+    else {
+        return proxy.labels.clone();
+    };
+    let mut labels = (*proxy.metadata.static_labels).clone();
+    labels.extend((*known).clone());
+    Labels::new(labels)
 }

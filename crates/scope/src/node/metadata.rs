@@ -57,6 +57,8 @@ pub struct NodeMetadata {
     pub istio_revision: String,
     /// `LABELS`, else `STATIC_LABELS`
     pub labels: Labels,
+    /// `STATIC_LABELS`, which hold beside those of the pod
+    pub static_labels: Labels,
     /// `ANNOTATIONS`
     pub annotations: Labels,
     /// `INSTANCE_IPS`, valid ones only
@@ -153,6 +155,7 @@ impl NodeMetadata {
             istio_version: keys.text("ISTIO_VERSION"),
             istio_revision: keys.text("ISTIO_REVISION"),
             labels,
+            static_labels: keys.labels("STATIC_LABELS"),
             annotations: keys.labels("ANNOTATIONS"),
             instance_ips: keys.list("INSTANCE_IPS").iter().filter_map(|ip| ip.parse().ok()).collect(),
             namespace: keys.text("NAMESPACE"),
