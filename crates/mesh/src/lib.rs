@@ -17,6 +17,7 @@ mod features;
 mod gateway;
 mod kubernetes;
 mod mesh;
+mod networks;
 mod policy;
 mod reader;
 mod service;
@@ -36,13 +37,14 @@ pub use export::ExportTo;
 pub use fact::Fact;
 pub use features::Features;
 pub use mesh::{Dirty, Mesh};
-pub use policy::{MtlsMode, WorkloadMtls};
+pub use networks::{NetworkGateway, NetworkGateways};
+pub use policy::{MtlsMode, NamespaceMtls, WorkloadMtls};
 pub use reader::{Question, Reader, Reads};
 pub use service::{
     KubernetesAttributes, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution,
     UNSPECIFIED_V4,
 };
 pub use settings::{Base, MeshSettings};
-pub use topology::with_topology;
+pub use topology::{labelled_locality, labelled_node, with_topology};
 pub use virtual_service::{RouteSemantics, VirtualService};
-pub use workload::{OwnService, WorkloadFacts};
+pub use workload::{OwnService, StatedWorkload, WorkloadFacts};

@@ -9,6 +9,7 @@ use model::{Host, Issue, Namespace};
 
 use crate::destination_rule::DestinationRuleIndex;
 use crate::endpoints::EndpointIndex;
+use crate::networks::NetworkGateways;
 use crate::policy::PeerAuthenticationIndex;
 use crate::virtual_service::VirtualServiceIndex;
 use crate::{Base, MeshSettings, Question, Service, kubernetes, service_entry};
@@ -107,6 +108,7 @@ pub struct Mesh {
     virtual_services: Arc<VirtualServiceIndex>,
     destination_rules: Arc<DestinationRuleIndex>,
     peer_authentications: Arc<PeerAuthenticationIndex>,
+    network_gateways: Arc<NetworkGateways>,
 }
 
 impl Mesh {
@@ -119,6 +121,7 @@ impl Mesh {
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings));
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
+        let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
         Self {
             store,
             base,
@@ -129,6 +132,7 @@ impl Mesh {
             virtual_services,
             destination_rules,
             peer_authentications,
+            network_gateways,
         }
     }
 
@@ -202,6 +206,14 @@ impl Mesh {
         } else {
             Arc::clone(&self.peer_authentications)
         };
+        let network_gateways = if settings_changed || !Arc::ptr_eq(&services, &self.services) {
+            kept(&self.network_gateways, NetworkGateways::build(&settings, &services))
+        } else {
+            Arc::clone(&self.network_gateways)
+        };
+        if !Arc::ptr_eq(&network_gateways, &self.network_gateways) {
+            dirty.mark(&Question::NetworkGateways);
+        }
         let next = Self {
             store,
             base: Arc::clone(&self.base),
@@ -212,6 +224,7 @@ impl Mesh {
             virtual_services,
             destination_rules,
             peer_authentications,
+            network_gateways,
         };
         (next, dirty, changes.into_iter().map(|change| change.key).collect())
     }
@@ -271,6 +284,10 @@ impl Mesh {
 
     pub(crate) fn peer_authentications(&self) -> &PeerAuthenticationIndex {
         &self.peer_authentications
+    }
+
+    pub(crate) fn network_gateways(&self) -> &Arc<NetworkGateways> {
+        &self.network_gateways
     }
 
     /// Every service, for debug pages and counters only; translation asks a [`crate::Reader`].

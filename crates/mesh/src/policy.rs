@@ -5,6 +5,7 @@
 //! and levels never merge fields; ports are stated on workload policies alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use config::{ConfigStore, Kind};
 use model::{Labels, Namespace, Timestamp};
@@ -43,11 +44,30 @@ impl WorkloadMtls {
 }
 
 /// A policy for selected workloads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Selected {
     selector: BTreeMap<String, String>,
     mode: Option<MtlsMode>,
     ports: BTreeMap<u32, Option<MtlsMode>>,
+}
+
+/// What the workloads of one namespace demand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NamespaceMtls {
+    inherited: MtlsMode,
+    selected: Arc<[Selected]>,
+}
+
+impl NamespaceMtls {
+    /// The modes of a workload with `labels`.
+    pub fn workload(&self, labels: &Labels) -> WorkloadMtls {
+        let mode = self.inherited;
+        let policy = self.selected.iter().find(|policy| labels.selected_by(&policy.selector));
+        let Some(policy) = policy else { return WorkloadMtls { mode, ports: BTreeMap::new() } };
+        let mode = policy.mode.unwrap_or(mode);
+        let ports = policy.ports.iter().map(|(port, of_port)| (*port, of_port.unwrap_or(mode))).collect();
+        WorkloadMtls { mode, ports }
+    }
 }
 
 /// What one namespace says.
@@ -102,17 +122,10 @@ impl PeerAuthenticationIndex {
         self.namespaces.get(namespace).and_then(|of| of.mode).unwrap_or(self.mesh)
     }
 
-    /// The modes of a workload with `labels`.
-    pub(crate) fn workload(&self, namespace: &str, labels: &Labels) -> WorkloadMtls {
-        let inherited = self.namespace_mode(namespace);
-        let policy = self
-            .namespaces
-            .get(namespace)
-            .and_then(|of| of.selected.iter().find(|policy| labels.selected_by(&policy.selector)));
-        let Some(policy) = policy else { return WorkloadMtls { mode: inherited, ports: BTreeMap::new() } };
-        let mode = policy.mode.unwrap_or(inherited);
-        let ports = policy.ports.iter().map(|(port, of_port)| (*port, of_port.unwrap_or(mode))).collect();
-        WorkloadMtls { mode, ports }
+    /// What the workloads of a namespace demand.
+    pub(crate) fn namespace(&self, namespace: &str) -> NamespaceMtls {
+        let selected = self.namespaces.get(namespace).map(|of| of.selected.as_slice().into());
+        NamespaceMtls { inherited: self.namespace_mode(namespace), selected: selected.unwrap_or_default() }
     }
 }
 
@@ -145,9 +158,15 @@ impl Reader<'_> {
         self.inbound_mtls(namespace, labels).of_port(port)
     }
 
+    /// What the workloads of a namespace demand, to be asked for many of them.
+    pub fn namespace_mtls(&self, namespace: &Namespace) -> NamespaceMtls {
+        self.note(&Question::Kind(Kind::PeerAuthentication));
+        self.mesh().peer_authentications().namespace(namespace)
+    }
+
     /// The mTLS modes of the workloads in `namespace` with `labels`, every port that states one included.
     pub fn inbound_mtls(&self, namespace: &Namespace, labels: &Labels) -> WorkloadMtls {
         self.note(&Question::Kind(Kind::PeerAuthentication));
-        self.mesh().peer_authentications().workload(namespace, labels)
+        self.mesh().peer_authentications().namespace(namespace).workload(labels)
     }
 }

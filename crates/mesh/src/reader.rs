@@ -25,6 +25,8 @@ pub enum Question {
     Endpoints(Host, Namespace),
     /// The service accounts behind one service.
     ServiceAccounts(Host, Namespace),
+    /// The gateways between networks.
+    NetworkGateways,
     /// Everything about the objects of one kind.
     Kind(Kind),
     /// The objects of one kind in one namespace.

@@ -25,6 +25,13 @@ pub(crate) fn stated_locality(labels: &Labels) -> String {
     if stated.contains('/') { stated.to_owned() } else { stated.replace('.', "/") }
 }
 
+/// The locality that labels tell: those of the topology part by part, else the one that states it as a whole.
+pub fn labelled_locality(labels: &Labels) -> Locality {
+    let part = |key: &str| labels.value(key).unwrap_or_default().to_owned();
+    let parts = Locality { region: part(REGION), zone: part(ZONE), subzone: part(SUBZONE) };
+    if parts.is_empty() { Locality::parse(&stated_locality(labels)) } else { parts }
+}
+
 /// The locality of a pod as text: stated by its labels, else by those of its node.
 pub(crate) fn pod_locality(pod: &Object<k8s::Pod>, store: &ConfigStore) -> String {
     let stated = stated_locality(&pod.meta.labels);
@@ -89,6 +96,11 @@ where
     let mut entries: Vec<_> = map.into_iter().map(|(name, value)| (name.as_str(), value)).collect();
     entries.sort_by_key(|(name, _)| *name);
     entries.into_iter()
+}
+
+/// The name of the node that labels tell.
+pub fn labelled_node(labels: &Labels) -> &str {
+    labels.value(HOST_NAME).unwrap_or_default()
 }
 
 /// Labels with those of the topology: cluster, locality, node and network, as far as they are known.

@@ -1,13 +1,21 @@
-//! A proxy's own workload: where its pod runs, and which services it is behind (spec section 8 "Proxy's services").
+//! A proxy's own workload: where its pod runs, and which services it is behind (spec section 8 "Proxy's services",
+//! rows K13 and S16).
+//!
+//! ServiceEntries with an endpoint at the proxy's address count beside the first of these that knows the workload: a
+//! WorkloadEntry with its address, its pod by name, the services of selector-less slices at its address, and what the
+//! proxy says of itself.
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::{ConfigStore, Kind, Object, k8s};
+use config::{Kind, Object, k8s};
 use model::{Labels, Locality, Namespace};
 
-use crate::{Question, Reader, Service, ServicePort, TargetPort};
+use crate::workload_endpoints::{entry_port, instances, target_port};
+use crate::workload_instance::WorkloadInstance;
+use crate::{Question, Reader, Registry, Resolution, Service, ServicePort, TargetPort};
 
 /// A service that the proxy's workload is behind, at one of its ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,12 +39,29 @@ pub struct WorkloadFacts {
     pub node_name: String,
 }
 
+/// What a proxy says of its workload.
+#[derive(Clone, Copy, Debug)]
+pub struct StatedWorkload<'a> {
+    /// The name of its pod.
+    pub pod: &'a str,
+    /// The namespace of its configuration.
+    pub namespace: &'a Namespace,
+    /// Its addresses, the first first.
+    pub addresses: &'a [IpAddr],
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// Names, protocols and numbers of the pod's ports; `None` if it does not say.
+    pub ports: Option<&'a [(String, String, u32)]>,
+    /// Whether it is in the cluster that the Kubernetes objects are from.
+    pub is_in_cluster: bool,
+}
+
 impl Reader<'_> {
-    /// What the mesh knows of the pod of that name, or of the one with that address.
-    pub fn workload(&self, pod: &str, namespace: &Namespace, addresses: &[IpAddr]) -> Option<WorkloadFacts> {
+    /// What the mesh knows of the pod of that name.
+    pub fn workload(&self, pod: &str, namespace: &Namespace) -> Option<WorkloadFacts> {
         self.note(&Question::KindIn(Kind::Pod, namespace.clone()));
         self.note(&Question::Kind(Kind::Node));
-        let found = find_pod(self.store(), pod, namespace, addresses)?;
+        let found = self.store().pods().get(namespace, pod)?;
         Some(WorkloadFacts {
             locality: Locality::parse(&crate::topology::pod_locality(found, self.store())),
             labels: found.meta.labels.clone(),
@@ -44,34 +69,134 @@ impl Reader<'_> {
         })
     }
 
-    /// The services that the proxy's workload is behind, by age of the service; a target port and protocol that two
-    /// of them share is listed once for each service.
-    pub fn own_services(
-        &self,
-        pod: &str,
-        namespace: &Namespace,
-        addresses: &[IpAddr],
-        labels: &Labels,
-    ) -> Vec<OwnService> {
-        self.note(&Question::KindIn(Kind::Pod, namespace.clone()));
+    /// The services that the proxy's workload is behind, by age of the service, then by host.
+    pub fn own_services(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
         self.note(&Question::Services);
-        let found = find_pod(self.store(), pod, namespace, addresses);
-        let labels = found.map_or(labels, |pod| &pod.meta.labels);
+        let mut own = self.own_service_entries(workload);
+        if workload.is_in_cluster {
+            own.extend(self.own_kubernetes_services(workload));
+        }
+        own.sort_by(|a, b| (a.service.creation, &a.service.host).cmp(&(b.service.creation, &b.service.host)));
+        own
+    }
+
+    fn own_service_entries(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
+        for kind in [Kind::WorkloadEntry, Kind::Pod, Kind::ServiceEntry] {
+            self.note(&Question::KindIn(kind, workload.namespace.clone()));
+        }
+        let (store, settings) = (self.store(), self.settings());
         let mut own = Vec::new();
         let services = self.mesh().all_services();
-        for service in services.iter().filter(|s| s.namespace == *namespace && s.is_kubernetes()) {
-            if !labels.selected_by_service(&service.selector) {
+        let entries = |s: &&Arc<Service>| s.namespace == *workload.namespace && !s.is_kubernetes();
+        for service in services.iter().filter(entries) {
+            let Some(object) = store.service_entries().get(&service.namespace, &service.object_name) else {
+                continue;
+            };
+            let by_name = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+            for instance in instances(object, by_name, store, settings) {
+                if !instance.has_address(workload.addresses) {
+                    continue;
+                }
+                for port in &service.ports {
+                    let TargetPort::Number(target) = port.target else { continue };
+                    let target_port = instance.named_port(&port.name).unwrap_or(target);
+                    own.push(OwnService { service: Arc::clone(service), port: port.clone(), target_port });
+                }
+            }
+        }
+        own
+    }
+
+    fn own_kubernetes_services(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
+        self.note(&Question::KindIn(Kind::WorkloadEntry, workload.namespace.clone()));
+        self.note(&Question::KindIn(Kind::Pod, workload.namespace.clone()));
+        if let Some(instance) = self.own_workload_entry(workload) {
+            let balanced = |service: &Service| service.resolution == Resolution::ClientSideLb;
+            return self.selecting(workload.namespace, instance.labels(), balanced, |port| {
+                entry_port(&instance, port)
+            });
+        }
+        if let Some(pod) = self.store().pods().get(workload.namespace, workload.pod) {
+            let own = self.selecting(
+                workload.namespace,
+                &pod.meta.labels,
+                |_| true,
+                |port| target_port(&port.target, &pod.spec),
+            );
+            return if own.is_empty() { self.by_slices(workload) } else { own };
+        }
+        if workload.labels.is_empty() {
+            return Vec::new();
+        }
+        // One port that the proxy's own account does not explain makes all of the account useless.
+        let is_explained = |port: &ServicePort| stated_port(port, workload).is_some();
+        let own = self.selecting(
+            workload.namespace,
+            workload.labels,
+            |_| true,
+            |port| Some(stated_port(port, workload).unwrap_or_default()),
+        );
+        if own.iter().all(|own| is_explained(&own.port)) { own } else { Vec::new() }
+    }
+
+    /// The WorkloadEntry with the proxy's first address; of several the one with the proxy's name, else the first.
+    fn own_workload_entry(&self, workload: StatedWorkload<'_>) -> Option<WorkloadInstance> {
+        let first = workload.addresses.get(..1)?;
+        let entries = self.store().workload_entries().in_namespace(workload.namespace);
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| {
+                let instance = WorkloadInstance::of_entry(entry, self.store(), self.settings())?;
+                instance.has_address(first).then_some((*entry.meta.name != *workload.pod, instance))
+            })
+            .collect();
+        found.sort_by_key(|(is_other, _)| *is_other);
+        found.into_iter().next().map(|(_, instance)| instance)
+    }
+
+    /// Every port of the Kubernetes Services whose selectors choose the labels; several ports of one service with the
+    /// same target and protocol count once.
+    fn selecting(
+        &self,
+        namespace: &Namespace,
+        labels: &Labels,
+        admits: impl Fn(&Service) -> bool,
+        target: impl Fn(&ServicePort) -> Option<u32>,
+    ) -> Vec<OwnService> {
+        let mut own = Vec::new();
+        let services = self.mesh().all_services().iter();
+        for service in services.filter(|s| s.namespace == *namespace && s.registry == Registry::Kubernetes) {
+            if !labels.selected_by_service(&service.selector) || !admits(service) {
                 continue;
             }
+            let mut seen = BTreeSet::new();
             for port in &service.ports {
-                let number = match (&port.target, found) {
-                    (TargetPort::Number(number), _) => Some(*number),
-                    (target @ TargetPort::Name(_), Some(pod)) => {
-                        crate::workload_endpoints::target_port(target, &pod.spec)
-                    }
-                    (TargetPort::Name(_), None) => None,
-                };
-                if let Some(target_port) = number {
+                let Some(target_port) = target(port) else { continue };
+                if seen.insert((target_port, port.protocol)) {
+                    own.push(OwnService { service: Arc::clone(service), port: port.clone(), target_port });
+                }
+            }
+        }
+        own
+    }
+
+    /// Services without a selector whose slices hold one of the proxy's addresses.
+    fn by_slices(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
+        self.note(&Question::KindIn(Kind::EndpointSlice, workload.namespace.clone()));
+        let holds = |slice: &Object<k8s::EndpointSlice>| {
+            let mut addresses = slice.spec.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+            addresses.any(|a| a.parse().is_ok_and(|a: IpAddr| workload.addresses.contains(&a)))
+        };
+        let mut own = Vec::new();
+        for slice in self.store().endpoint_slices().in_namespace(workload.namespace) {
+            let name = k8s::EndpointSlice::service_name(&slice.meta.labels);
+            let services = self.mesh().all_services().iter();
+            let service = services
+                .filter(|s| s.namespace == *workload.namespace && s.is_kubernetes())
+                .find(|s| Some(s.name.as_str()) == name);
+            let Some(service) = service.filter(|_| holds(slice)) else { continue };
+            for slice_port in &slice.spec.ports {
+                let port = service.ports.iter().find(|port| port.name == slice_port.name);
+                if let (Some(port), Some(target_port)) = (port, slice_port.port) {
                     own.push(OwnService { service: Arc::clone(service), port: port.clone(), target_port });
                 }
             }
@@ -80,15 +205,13 @@ impl Reader<'_> {
     }
 }
 
-fn find_pod<'s>(
-    store: &'s ConfigStore,
-    name: &str,
-    namespace: &'s Namespace,
-    addresses: &[IpAddr],
-) -> Option<&'s Arc<Object<k8s::Pod>>> {
-    store.pods().get(namespace, name).or_else(|| {
-        store.pods().in_namespace(namespace).find(|pod| {
-            pod.spec.pod_ips.iter().any(|ip| ip.parse().is_ok_and(|ip: IpAddr| addresses.contains(&ip)))
-        })
-    })
+/// The workload's port as the proxy states it: a number is itself, a name is looked up in the ports it tells of.
+fn stated_port(port: &ServicePort, workload: StatedWorkload<'_>) -> Option<u32> {
+    match (&port.target, workload.ports) {
+        (TargetPort::Number(number), _) => Some(*number),
+        (TargetPort::Name(name), Some(ports)) if !ports.is_empty() => {
+            ports.iter().find(|(stated, _, _)| stated == name).map(|(_, _, number)| *number)
+        }
+        (TargetPort::Name(_), _) => None,
+    }
 }

@@ -70,6 +70,8 @@ pub struct ProxyClass {
     pub network: String,
     /// Where it runs.
     pub locality: Locality,
+    /// The Kubernetes node it runs on; empty if unknown.
+    pub node_name: String,
     /// Families of its addresses.
     pub ip_families: IpFamilies,
     /// Its addresses, the first first.
@@ -83,16 +85,37 @@ pub struct ProxyClass {
 impl ProxyClass {
     /// The class of a proxy, given the mesh.
     pub fn of(proxy: &Proxy, reader: &Reader<'_>) -> Self {
-        let workload = reader.workload(&proxy.pod_name, &proxy.namespace, &proxy.ip_addresses);
-        let locality = match &workload {
-            Some(facts) if !facts.locality.is_empty() => facts.locality.clone(),
+        let metadata = &proxy.metadata;
+        let cluster = metadata.cluster_id.as_str();
+        let is_in_cluster = cluster.is_empty() || *cluster == reader.settings().features.cluster_id;
+        let pod = is_in_cluster.then(|| reader.workload(&proxy.pod_name, &proxy.namespace)).flatten();
+        let labels = if is_in_cluster { labels(proxy, reader) } else { proxy.labels.clone() };
+        let labelled = mesh::labelled_locality(&labels);
+        let locality = match &pod {
+            Some(pod) if !pod.locality.is_empty() => pod.locality.clone(),
+            _ if !labelled.is_empty() => labelled,
             _ => proxy.locality.clone(),
         };
-        let labels = labels(proxy, reader);
+        let of_pod = pod.as_ref().map_or("", |pod| &pod.node_name);
+        let node_name = [&metadata.node_name, of_pod, mesh::labelled_node(&labels)]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+            .to_owned();
+        let ports: Option<Vec<_>> = metadata.pod_ports.as_ref().map(|ports| {
+            ports.iter().map(|p| (p.name.clone(), p.protocol.clone(), p.container_port)).collect()
+        });
         let own_services = if proxy.proxy_type == ProxyType::Ztunnel {
             Vec::new()
         } else {
-            reader.own_services(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses, &labels)
+            reader.own_services(mesh::StatedWorkload {
+                pod: &proxy.pod_name,
+                namespace: &proxy.config_namespace,
+                addresses: &proxy.ip_addresses,
+                labels: &proxy.labels,
+                ports: ports.as_deref(),
+                is_in_cluster,
+            })
         };
         Self {
             proxy_type: proxy.proxy_type,
@@ -103,6 +126,7 @@ impl ProxyClass {
             labels,
             network: proxy.network.clone(),
             locality,
+            node_name,
             ip_families: IpFamilies::of(&proxy.ip_addresses),
             ip_addresses: proxy.ip_addresses.clone(),
             metadata: proxy.metadata.clone(),

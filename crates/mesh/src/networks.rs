@@ -1,0 +1,136 @@
+//! Gateways between networks (spec 2.5): those of MeshNetworks, by address or by Service, and the Services that a
+//! label makes gateways of a network. What has no IP address does not count.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use model::Fingerprint;
+use proto::istio::mesh::network::istio_network_gateway::Gw;
+
+use crate::mesh::ServiceIndex;
+use crate::topology::{NETWORK, sorted};
+use crate::{MeshSettings, Question, Reader, Service};
+
+const GATEWAY_PORT: &str = "networking.istio.io/gatewayPort";
+const DEFAULT_PORT: u32 = 15443;
+
+/// One way into a network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkGateway {
+    /// Its IP.
+    pub address: IpAddr,
+    /// Its port for mutual TLS that is routed by server name.
+    pub port: u32,
+    /// The network behind it.
+    pub network: String,
+    /// The cluster that declares it; empty if MeshNetworks states its address.
+    pub cluster: String,
+}
+
+/// All ways into all networks.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkGateways {
+    /// By address and port.
+    all: Vec<NetworkGateway>,
+    /// A multiple of every number of gateways that a weight may have to be divided by.
+    scale: u32,
+    fingerprint: Fingerprint,
+}
+
+impl NetworkGateways {
+    pub(crate) fn build(settings: &MeshSettings, services: &ServiceIndex) -> Self {
+        let mut all = Vec::new();
+        for (name, network) in sorted(&settings.networks.networks) {
+            for gateway in &network.gateways {
+                match &gateway.gw {
+                    Some(Gw::Address(address)) => all.extend(at(address, gateway.port, name, "")),
+                    Some(Gw::RegistryServiceName(host)) => {
+                        for service in services.by_host(&host.as_str().into()).filter(|s| s.is_kubernetes()) {
+                            all.extend(of_service(service, gateway.port, name, settings));
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        for service in services.all().iter().filter(|service| service.is_kubernetes()) {
+            let Some(network) = service.labels.value(NETWORK).filter(|network| !network.is_empty()) else {
+                continue;
+            };
+            let stated = service.labels.value(GATEWAY_PORT).and_then(|port| port.parse().ok());
+            let port = stated.or_else(|| service.port(DEFAULT_PORT).map(|port| port.number));
+            if let Some(port) = port {
+                all.extend(of_service(service, port, network, settings));
+            }
+        }
+        all.sort();
+        all.dedup();
+        let mut counts: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
+        for gateway in &all {
+            *counts.entry((&gateway.network, None)).or_default() += 1;
+            *counts.entry((&gateway.network, Some(&gateway.cluster))).or_default() += 1;
+        }
+        let scale = counts.values().fold(1, |scale, count| least_common_multiple(scale, *count));
+        let fingerprint = Fingerprint::of_hash(&all);
+        Self { all, scale, fingerprint }
+    }
+
+    /// Whether there is none: then all networks reach each other.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// What every weight is multiplied by.
+    pub fn scale(&self) -> u32 {
+        self.scale.max(1)
+    }
+
+    /// The ways into a network for endpoints of a cluster: those that the cluster declares, else all.
+    pub fn of(&self, network: &str, cluster: &str) -> Vec<&NetworkGateway> {
+        let all = || self.all.iter().filter(move |gateway| gateway.network == network);
+        let own: Vec<_> = all().filter(|gateway| gateway.cluster == cluster).collect();
+        if own.is_empty() { all().collect() } else { own }
+    }
+}
+
+impl PartialEq for NetworkGateways {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for NetworkGateways {}
+
+impl std::hash::Hash for NetworkGateways {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+fn at(address: &str, port: u32, network: &str, cluster: &str) -> Option<NetworkGateway> {
+    let address = address.parse().ok()?;
+    Some(NetworkGateway { address, port, network: network.to_owned(), cluster: cluster.to_owned() })
+}
+
+fn of_service(service: &Service, port: u32, network: &str, settings: &MeshSettings) -> Vec<NetworkGateway> {
+    let cluster = &settings.features.cluster_id;
+    let addresses = &service.kubernetes.external_addresses;
+    addresses.iter().filter_map(|address| at(address, port, network, cluster)).collect()
+}
+
+fn least_common_multiple(a: u32, b: u32) -> u32 {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x.max(1)).saturating_mul(b)
+}
+
+impl Reader<'_> {
+    /// The gateways between networks.
+    pub fn network_gateways(&self) -> Arc<NetworkGateways> {
+        self.note(&Question::NetworkGateways);
+        Arc::clone(self.mesh().network_gateways())
+    }
+}
