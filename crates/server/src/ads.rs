@@ -1,6 +1,7 @@
 //! `envoy.service.discovery.v3.AggregatedDiscoveryService`, both methods, by hand: responses carry resources as bytes
 //! that all proxies of a class share, which generated code cannot.
 
+mod debug;
 mod stream;
 mod wire;
 
@@ -20,7 +21,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::admission::Admission;
-use crate::{AdsOptions, Connections, Discovery, Metrics};
+use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
+use debug::DebugTypes;
 use wire::{Delta, Sotw, Wire};
 
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -37,21 +39,54 @@ pub(crate) struct Shared {
     pub(crate) options: AdsOptions,
     pub(crate) throttle: Semaphore,
     pub(crate) stopping: watch::Sender<bool>,
+    debug: Option<DebugTypes>,
     admission: Admission,
 }
 
 impl Ads {
-    /// Serves what `discovery` knows.
+    /// Serves what `discovery` knows. Debug types are refused: nobody here can prove who they are.
     pub fn new(
         discovery: Arc<dyn Discovery>,
         connections: Arc<Connections>,
         metrics: Metrics,
         options: AdsOptions,
     ) -> Self {
+        Self::build(discovery, connections, metrics, options, None)
+    }
+
+    /// Also serves debug pages, to everybody who gets through to these streams. `identifier` is what this replica
+    /// calls itself: JSON as `istioctl` reads it.
+    pub fn with_debug_types(
+        discovery: Arc<dyn Discovery>,
+        connections: Arc<Connections>,
+        metrics: Metrics,
+        options: AdsOptions,
+        pages: Arc<Debug>,
+        identifier: String,
+    ) -> Self {
+        Self::build(discovery, connections, metrics, options, Some(DebugTypes { pages, identifier }))
+    }
+
+    fn build(
+        discovery: Arc<dyn Discovery>,
+        connections: Arc<Connections>,
+        metrics: Metrics,
+        options: AdsOptions,
+        debug: Option<DebugTypes>,
+    ) -> Self {
         let admission = Admission::new(options.max_streams_per_second);
         let throttle = Semaphore::new(options.push_throttle.max(1));
         let (stopping, _) = watch::channel(false);
-        Self(Arc::new(Shared { discovery, connections, metrics, options, throttle, stopping, admission }))
+        Self(Arc::new(Shared {
+            discovery,
+            connections,
+            metrics,
+            options,
+            throttle,
+            stopping,
+            debug,
+            admission,
+        }))
     }
 
     /// The settings.

@@ -47,13 +47,17 @@ impl Debug {
         Self { connections, source, loopback_only }
     }
 
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
     /// Every page with a line of help, by name.
     fn pages(&self) -> BTreeMap<&'static str, &'static str> {
         PAGES.iter().copied().chain(self.source.pages()).collect()
     }
 
     /// The content of a page.
-    fn page(&self, name: &str, query: &Parameters) -> Result<Value, (StatusCode, String)> {
+    pub(crate) fn page(&self, name: &str, query: &Parameters) -> Result<Value, (StatusCode, String)> {
         match name {
             "list" => Ok(json!(self.pages().into_keys().filter(|name| *name != "list").collect::<Vec<_>>())),
             "syncz" => {

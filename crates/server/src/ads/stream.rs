@@ -144,7 +144,7 @@ impl<'a, W: Wire> Stream<'a, W> {
         let url = W::type_url(&request);
         let Some(resource_type) = ResourceType::of_type_url(url) else {
             let url = url.to_owned();
-            return self.receive_unknown(url).await;
+            return self.receive_other(url, W::names(&request)).await;
         };
         let short = resource_type.short_name();
         match self.connection.on_request(W::request(resource_type, request)) {
@@ -172,20 +172,25 @@ impl<'a, W: Wire> Stream<'a, W> {
         Ok(())
     }
 
-    /// A type that is not served gets one empty answer, so that whoever asks does not wait for ever.
-    async fn receive_unknown(&mut self, url: String) -> Result<(), Status> {
+    /// Debug types are answered each time; any other that is not served once, with nothing, so that whoever asks
+    /// does not wait for ever.
+    async fn receive_other(&mut self, url: String, names: &[String]) -> Result<(), Status> {
         if url == type_url::HEALTH_INFORMATION {
             return Ok(());
         }
         if url.is_empty() {
             return Err(Status::invalid_argument("a request must name a type"));
         }
+        let nonce = format!("{}other", self.shared.options.nonce_prefix);
         if url.starts_with(type_url::DEBUG) {
-            return Err(Status::unauthenticated("debug types need an authenticated connection"));
+            let Some(debug) = &self.shared.debug else {
+                return Err(Status::unauthenticated("debug types need an authenticated connection"));
+            };
+            let (resources, identifier) = debug.answer(&url, names)?;
+            return self.send(W::other(url, nonce, resources, identifier)).await;
         }
         if self.unknown_types.len() < MAX_UNKNOWN_TYPES && self.unknown_types.insert(url.clone()) {
-            let nonce = format!("{}unknown", self.shared.options.nonce_prefix);
-            self.send(W::empty(url, nonce)).await?;
+            self.send(W::other(url, nonce, Vec::new(), None)).await?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The messages of the two protocols from and to those of `xds`.
 
+use bytes::Bytes;
 use prost::Message;
-use proto::envoy::core::Node;
+use proto::envoy::core::{ControlPlane, Node};
 use proto::envoy::discovery::{DeltaDiscoveryRequest, DiscoveryRequest};
 use proto::envoy::google::Status;
 use proto::raw::{RawDeltaDiscoveryResponse, RawDiscoveryResponse, RawResource};
@@ -17,8 +18,15 @@ pub(crate) trait Wire: Send + Sync + 'static {
     fn type_url(request: &Self::Request) -> &str;
     fn request(resource_type: ResourceType, request: Self::Request) -> Request;
     fn response(response: xds::Response) -> Self::Response;
-    /// A response without resources for a type that is not served.
-    fn empty(type_url: String, nonce: String) -> Self::Response;
+    /// Names subscribed to.
+    fn names(request: &Self::Request) -> &[String];
+    /// A response of a type that sessions know nothing of; `identifier` says who answers.
+    fn other(
+        type_url: String,
+        nonce: String,
+        resources: Vec<Bytes>,
+        identifier: Option<String>,
+    ) -> Self::Response;
 }
 
 /// State of the world.
@@ -59,8 +67,18 @@ impl Wire for Sotw {
         }
     }
 
-    fn empty(type_url: String, nonce: String) -> RawDiscoveryResponse {
-        RawDiscoveryResponse { type_url, nonce, ..RawDiscoveryResponse::default() }
+    fn names(request: &DiscoveryRequest) -> &[String] {
+        &request.resource_names
+    }
+
+    fn other(
+        type_url: String,
+        nonce: String,
+        resources: Vec<Bytes>,
+        identifier: Option<String>,
+    ) -> RawDiscoveryResponse {
+        let control_plane = identifier.map(|identifier| ControlPlane { identifier });
+        RawDiscoveryResponse { version_info: String::new(), resources, type_url, nonce, control_plane }
     }
 }
 
@@ -104,8 +122,24 @@ impl Wire for Delta {
         }
     }
 
-    fn empty(type_url: String, nonce: String) -> RawDeltaDiscoveryResponse {
-        RawDeltaDiscoveryResponse { type_url, nonce, ..RawDeltaDiscoveryResponse::default() }
+    fn names(request: &DeltaDiscoveryRequest) -> &[String] {
+        &request.resource_names_subscribe
+    }
+
+    fn other(
+        type_url: String,
+        nonce: String,
+        resources: Vec<Bytes>,
+        identifier: Option<String>,
+    ) -> RawDeltaDiscoveryResponse {
+        let resource = |resource| RawResource { resource, ..RawResource::default() };
+        RawDeltaDiscoveryResponse {
+            resources: resources.into_iter().map(resource).collect(),
+            type_url,
+            nonce,
+            control_plane: identifier.map(|identifier| ControlPlane { identifier }),
+            ..RawDeltaDiscoveryResponse::default()
+        }
     }
 }
 

@@ -18,8 +18,10 @@ const NAMED: &[(ResourceType, &str)] = &[
 
 /// What each proxy was sent and accepted; only those of a namespace if one is given.
 pub(crate) fn sync_status(connections: &Connections, namespace: Option<&str>) -> Value {
+    // Tools that only look are no proxies.
     let wanted = |connection: &Connection| {
-        namespace.is_none_or(|namespace| connection.proxy.config_namespace.as_str() == namespace)
+        connection.proxy.metadata.generator != "event"
+            && namespace.is_none_or(|namespace| connection.proxy.config_namespace.as_str() == namespace)
     };
     connections.all().iter().filter(|connection| wanted(connection)).map(|one| of_proxy(one)).collect()
 }

@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 const REDACTED: &str = "[redacted]";
+/// The same in base64, so that bytes are still bytes.
+const REDACTED_BYTES: &str = "W3JlZGFjdGVkXQ==";
 
 /// Fields that hold a data source with something secret in it, in camel case as JSON has them.
 const SECRET_FIELDS: &[&str] =
     &["privateKey", "password", "sessionTicketKeys", "genericSecret", "secret", "tokenSecret", "hmacSecret"];
-/// What a data source holds inline.
-const INLINE: &[&str] = &["inlineBytes", "inlineString"];
+/// What a data source holds inline, and what is shown for it.
+const INLINE: &[(&str, &str)] = &[("inlineBytes", REDACTED_BYTES), ("inlineString", REDACTED)];
 
 /// Strikes inline keys, passwords and secret environment variables; file names and secret names stay.
 pub(crate) fn redact(value: &mut Value) {
@@ -32,10 +34,9 @@ fn strike_inline(value: &mut Value) {
     match value {
         Value::Object(object) => {
             for (key, value) in object {
-                if INLINE.contains(&key.as_str()) {
-                    *value = REDACTED.into();
-                } else {
-                    strike_inline(value);
+                match INLINE.iter().find(|(inline, _)| key == inline) {
+                    Some((_, shown)) => *value = (*shown).into(),
+                    None => strike_inline(value),
                 }
             }
         }

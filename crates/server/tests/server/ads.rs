@@ -232,6 +232,51 @@ async fn types_that_are_not_served_are_answered_once_and_debug_types_refused() {
 }
 
 #[tokio::test]
+async fn debug_types_are_answered_where_they_are_allowed() {
+    let running = start_at("127.0.0.1:0".parse().unwrap(), AdsOptions::default(), true).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut client = client(&running).await;
+    let mut proxy = first();
+    let config = [("PROXY_CONFIG", google::struct_value([("x", google::string_value("y"))]))];
+    proxy.node.as_mut().unwrap().metadata = Some(google::struct_of(config));
+    let mut proxy = sotw(&mut client, proxy).await.unwrap();
+    let response = proxy.read().await;
+    proxy.answer(&response, None).await;
+    eventually(|| running.connections.all()[0].status()[0].state() == xds::SyncState::Synced).await;
+
+    let ask = |type_url: &str, name: &str| DiscoveryRequest {
+        type_url: type_url.into(),
+        response_nonce: "made up".into(),
+        resource_names: vec![name.to_owned()],
+        ..first()
+    };
+    let mut tool = sotw(&mut client, ask(type_url::DEBUG_SYNC_STATUS, "")).await.unwrap();
+    let response = tool.read().await;
+    assert_eq!(response.control_plane.unwrap().identifier, "it is me");
+    assert_eq!(response.resources.len(), 1, "the tool itself is no proxy");
+    let status =
+        proto::json::any_to_json(&response.resources[0].type_url, &response.resources[0].value).unwrap();
+    assert_eq!(status["node"]["id"], "web-1.shop");
+    assert_eq!(status["genericXdsConfigs"][0]["configStatus"], "SYNCED");
+
+    tool.requests.send(ask(type_url::DEBUG, "registryz?x=y")).await.unwrap();
+    let response = tool.read().await;
+    assert_eq!(response.resources[0].value, b"[]");
+    tool.requests.send(ask(type_url::DEBUG_CONFIG_DUMP, "web-1.shop")).await.unwrap();
+    let response = tool.read().await;
+    let types: Vec<&str> = response.resources.iter().map(|any| any.type_url.as_str()).collect();
+    assert_eq!(
+        types[..2],
+        [
+            "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
+            "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+        ]
+    );
+    tool.requests.send(ask(type_url::DEBUG, "no such page")).await.unwrap();
+    assert_eq!(tool.end().await, Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_is_let_go_and_holds_up_nobody() {
     let options =
         AdsOptions { write_timeout: Duration::from_millis(200), push_throttle: 1, ..AdsOptions::default() };

@@ -160,7 +160,7 @@ async fn walk(version: &str, protocol: Protocol) {
     // Another server, the same content.
     running.stop.send(()).unwrap();
     running.serving.await.unwrap();
-    let running = start_at(grpc, AdsOptions::default()).await;
+    let running = start_at(grpc, AdsOptions::default(), false).await;
     running.publish(world(address, &[("a", 2)]));
     all_accepted(&running).await;
     wait_for(admin, "cluster_manager.warming_clusters", 0);

@@ -63,15 +63,22 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(options: AdsOptions) -> Running {
-    start_at("127.0.0.1:0".parse().unwrap(), options).await
+    start_at("127.0.0.1:0".parse().unwrap(), options, false).await
 }
 
-pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions) -> Running {
+pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions, debug_types: bool) -> Running {
     let (snapshots, _) = watch::channel(None);
     let fake = Arc::new(Fake { ready: AtomicBool::new(true), snapshots, n_gone: AtomicUsize::new(0) });
     let connections = Arc::new(Connections::default());
     let metrics = Metrics::new("0.1.0").unwrap();
-    let ads = Ads::new(fake.clone(), connections.clone(), metrics.clone(), options);
+    let debug = Arc::new(Debug::new(connections.clone(), Arc::new(Pages), true));
+    let ads = if debug_types {
+        let pages = debug.clone();
+        let (metrics, connections) = (metrics.clone(), connections.clone());
+        Ads::with_debug_types(fake.clone(), connections, metrics, options, pages, "it is me".into())
+    } else {
+        Ads::new(fake.clone(), connections.clone(), metrics.clone(), options)
+    };
     let listener = TcpListener::bind(grpc).await.unwrap();
     let grpc = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -81,7 +88,6 @@ pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions) -> Running {
         };
         server::serve_ads(listener, ads, stopped).await.unwrap();
     });
-    let debug = Arc::new(Debug::new(connections.clone(), Arc::new(Pages), true));
     let version = Version { version: "0.1.0".into(), revision: "abc".into(), status: "Clean".into() };
     let router = server::monitoring_router(metrics.clone(), version, debug)
         .merge(server::readiness_router(fake.clone(), None));
