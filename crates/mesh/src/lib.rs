@@ -9,6 +9,7 @@
 
 mod delegate;
 mod destination_rule;
+mod discovery;
 mod endpoint;
 mod endpoints;
 mod export;

@@ -8,6 +8,7 @@ use config::{Change, Changeset, ConfigKey, ConfigStore, Kind};
 use model::{Host, Issue, Namespace};
 
 use crate::destination_rule::DestinationRuleIndex;
+use crate::discovery::Discovery;
 use crate::endpoints::EndpointIndex;
 use crate::networks::NetworkGateways;
 use crate::policy::PeerAuthenticationIndex;
@@ -99,7 +100,11 @@ impl ServiceIndex {
 /// One consistent, immutable state of everything that was configured.
 #[derive(Clone, Debug)]
 pub struct Mesh {
+    /// Every object, also of namespaces that are not looked at.
+    all: ConfigStore,
+    /// The objects that are looked at.
     store: ConfigStore,
+    discovery: Discovery,
     base: Arc<Base>,
     settings: Arc<MeshSettings>,
     settings_issues: Arc<[Issue]>,
@@ -113,9 +118,11 @@ pub struct Mesh {
 
 impl Mesh {
     /// Builds everything from nothing.
-    pub fn build(store: ConfigStore, base: Arc<Base>) -> Self {
-        let (settings, issues) = MeshSettings::resolve(&store, &base, None);
+    pub fn build(all: ConfigStore, base: Arc<Base>) -> Self {
+        let (settings, issues) = MeshSettings::resolve(&all, &base, None);
         let settings = Arc::new(settings);
+        let discovery = Discovery::of(&settings, &all);
+        let store = discovery.visible(&all);
         let services = Arc::new(ServiceIndex::build(&store, &settings));
         let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings));
@@ -123,7 +130,9 @@ impl Mesh {
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
         let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
         Self {
+            all,
             store,
+            discovery,
             base,
             settings,
             settings_issues: issues.into(),
@@ -140,11 +149,11 @@ impl Mesh {
     /// did differ.
     pub fn advance(&self, changes: Changeset) -> (Self, Dirty, Vec<ConfigKey>) {
         let mut dirty = Dirty::default();
-        let mut store = self.store.clone();
-        let changes = store.apply(changes);
-        let kinds: BTreeSet<Kind> = changes.iter().map(|change| change.key.kind).collect();
-        let (settings, settings_issues) = if kinds.contains(&Kind::ConfigMap) {
-            let (next, issues) = MeshSettings::resolve(&store, &self.base, Some(&self.settings));
+        let mut all = self.all.clone();
+        let changes = all.apply(changes);
+        let keys = changes.iter().map(|change| change.key.clone()).collect();
+        let (settings, settings_issues) = if changes.iter().any(|c| c.key.kind == Kind::ConfigMap) {
+            let (next, issues) = MeshSettings::resolve(&all, &self.base, Some(&self.settings));
             (kept(&self.settings, next), issues.into())
         } else {
             (Arc::clone(&self.settings), Arc::clone(&self.settings_issues))
@@ -153,6 +162,9 @@ impl Mesh {
         if settings_changed {
             dirty.mark(&Question::Settings);
         }
+        let discovery = Discovery::of(&settings, &all);
+        let (store, changes) = discovery.advance(&self.discovery, &self.store, &all, &changes);
+        let kinds: BTreeSet<Kind> = changes.iter().map(|change| change.key.kind).collect();
         for change in &changes {
             dirty.mark(&Question::Kind(change.key.kind));
             dirty.mark(&Question::KindIn(change.key.kind, change.key.namespace.clone()));
@@ -215,7 +227,9 @@ impl Mesh {
             dirty.mark(&Question::NetworkGateways);
         }
         let next = Self {
+            all,
             store,
+            discovery,
             base: Arc::clone(&self.base),
             settings,
             settings_issues,
@@ -226,7 +240,7 @@ impl Mesh {
             peer_authentications,
             network_gateways,
         };
-        (next, dirty, changes.into_iter().map(|change| change.key).collect())
+        (next, dirty, keys)
     }
 
     fn advance_endpoints(
@@ -247,7 +261,7 @@ impl Mesh {
         next
     }
 
-    /// The objects this mesh was built from.
+    /// The objects that this mesh looks at.
     pub fn store(&self) -> &ConfigStore {
         &self.store
     }
