@@ -25,6 +25,10 @@ pub(super) fn http_fault(fault: &api::HttpFaultInjection) -> envoy::fault::HttpF
 #[expect(deprecated, reason = "the whole percentage is an older field that still counts")]
 fn fault_delay(delay: &istio::Delay) -> Option<envoy::fault_common::FaultDelay> {
     let Some(delay::HttpDelayType::FixedDelay(span)) = &delay.http_delay_type else { return None };
+    // Envoy refuses a delay of no time.
+    if span.as_nanos() <= 0 {
+        return None;
+    }
     let percentage = match &delay.percentage {
         Some(given) => percent::of(given),
         None => percent::whole(u32::try_from(delay.percent).unwrap_or_default()),
@@ -39,7 +43,9 @@ fn fault_delay(delay: &istio::Delay) -> Option<envoy::fault_common::FaultDelay> 
 fn fault_abort(abort: &istio::Abort) -> Option<envoy::fault::FaultAbort> {
     let error = match abort.error_type.as_ref()? {
         abort::ErrorType::HttpStatus(status) => {
-            fault_abort::ErrorType::HttpStatus(u32::try_from(*status).unwrap_or_default())
+            // Envoy refuses what is no status.
+            let status = u32::try_from(*status).ok().filter(|status| (200..600).contains(status))?;
+            fault_abort::ErrorType::HttpStatus(status)
         }
         abort::ErrorType::GrpcStatus(name) => fault_abort::ErrorType::GrpcStatus(grpc_status(name)),
         abort::ErrorType::Http2Error(_) => return None,

@@ -15,7 +15,7 @@ use proto::pack;
 use super::selection::{SelectedRoute, SelectedRoutes};
 use super::{
     cors, decorator, direct_response, fault, hash_policy, headers, matches, mirror, redirect, retry, rewrite,
-    stateful_session, timeout,
+    soundness, stateful_session, timeout,
 };
 
 /// The routes of one VirtualService, and what had to be left out.
@@ -62,12 +62,7 @@ fn route(
     };
     if let Some(to) = &from.redirect {
         let Some(action) = redirect::action(to, virtual_service.semantics, input.port, input.tls) else {
-            issues.push(issue(
-                virtual_service,
-                selected.index,
-                "redirect.redirectCode",
-                "no redirect status",
-            ));
+            issues.push(issue(virtual_service, selected.index, "no status that redirects"));
             return None;
         };
         route.action = Some(Action::Redirect(action));
@@ -82,6 +77,10 @@ fn route(
         let value = format!("h3=\":{port}\"; ma=86400");
         let advertised = headers::option("alt-svc", &value, HeaderAppendAction::AppendIfExistsOrAdd);
         route.response_headers_to_add.push(advertised);
+    }
+    if let Some(reason) = soundness::refusal(&route) {
+        issues.push(issue(virtual_service, selected.index, &reason));
+        return None;
     }
     Some(route)
 }
@@ -206,10 +205,10 @@ fn per_filter(route: &mut envoy::route::Route, selected: &SelectedRoute, from: &
     }
 }
 
-fn issue(of: &VirtualService, index: usize, path: &str, message: &str) -> Issue {
+fn issue(of: &VirtualService, index: usize, message: &str) -> Issue {
     Issue {
         object: format!("VirtualService {}/{}", of.namespace, of.name),
-        path: format!("spec.http[{index}].{path}"),
+        path: format!("spec.http[{index}]"),
         message: format!("{message}; the route is left out"),
     }
 }

@@ -28,6 +28,7 @@ mod rewrite;
 mod selection;
 mod services;
 mod sidecar;
+mod soundness;
 mod stateful_session;
 mod timeout;
 mod virtual_host;
