@@ -12,7 +12,6 @@ use super::percent;
 pub(super) const FILTER: &str = "envoy.filters.http.cors";
 
 /// The filter's configuration.
-#[expect(deprecated, reason = "allowOrigin is an older field that still counts")]
 pub(super) fn policy(cors: &api::CorsPolicy) -> envoy::cors::CorsPolicy {
     let origins = if cors.allow_origins.is_empty() {
         cors.allow_origin.iter().map(|origin| matches::exact(origin)).collect()

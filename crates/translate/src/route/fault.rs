@@ -22,7 +22,6 @@ pub(super) fn http_fault(fault: &api::HttpFaultInjection) -> envoy::fault::HttpF
     }
 }
 
-#[expect(deprecated, reason = "the whole percentage is an older field that still counts")]
 fn fault_delay(delay: &istio::Delay) -> Option<envoy::fault_common::FaultDelay> {
     let Some(delay::HttpDelayType::FixedDelay(span)) = &delay.http_delay_type else { return None };
     // Envoy refuses a delay of no time.

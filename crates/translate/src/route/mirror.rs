@@ -9,7 +9,6 @@ use proto::istio::networking as api;
 use super::percent;
 
 /// The destinations that a route mirrors to, in order, each with its share.
-#[expect(deprecated, reason = "the whole percentage is an older field that still counts")]
 pub(super) fn destinations(route: &api::HttpRoute) -> Vec<(&api::Destination, FractionalPercent)> {
     let single = route.mirror.as_ref().and_then(|destination| {
         let share = match (&route.mirror_percentage, &route.mirror_percent) {
