@@ -7,6 +7,7 @@
 //! Reading order: `service` and `endpoint` (the facts), `kubernetes` and `service_entry` (where they come from),
 //! `reader` (the questions), `mesh` (building and advancing).
 
+mod attachment;
 mod delegate;
 mod destination_rule;
 mod discovery;
@@ -25,6 +26,7 @@ mod service;
 mod service_entry;
 mod settings;
 mod sidecar;
+mod telemetry;
 mod topology;
 mod virtual_service;
 mod workload;

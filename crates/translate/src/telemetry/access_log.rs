@@ -1,11 +1,15 @@
-//! Which access loggers apply: the mesh's default providers, else its own log file and log service (spec 7.3; rows
+//! Which access loggers apply: Telemetry objects, else the mesh's default providers, else its own log file and log service (spec 7.3; rows
 //! T06-T12).
 
-use proto::envoy::accesslog::{
-    AccessLog, AccessLogFilter, AndFilter, ResponseFlagFilter, access_log_filter::FilterSpecifier,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Direction, log_format, log_provider};
+use proto::envoy::accesslog::{
+    AccessLog, AccessLogFilter, AndFilter, ExtensionFilter, ResponseFlagFilter,
+    access_log_filter::FilterSpecifier, extension_filter,
+};
+use proto::istio::telemetry::{AccessLogging, access_logging::Filter};
+
+use super::{Direction, TelemetryObjects, log_format, log_provider, names};
 use crate::Context;
 
 /// The loggers by where they stand.
@@ -17,17 +21,24 @@ pub(super) struct Loggers {
 }
 
 /// Resolves the loggers.
-pub(super) fn select(ctx: &Context<'_>, _direction: Direction) -> Loggers {
+pub(super) fn select(ctx: &Context<'_>, direction: Direction, objects: &TelemetryObjects) -> Loggers {
     let config = &ctx.settings().config;
-    let named = config.default_providers.as_ref().map_or(&[][..], |p| &p.access_logging);
-    let mut loggers = if named.is_empty() {
+    let default = config.default_providers.as_ref().map_or(&[][..], |p| &p.access_logging);
+    // Objects without a word on access logs say nothing, not "none".
+    let levels: Vec<&[AccessLogging]> = objects
+        .iter()
+        .map(|object| object.spec.access_logging.as_slice())
+        .filter(|entries| !entries.is_empty())
+        .collect();
+    let mut loggers = if levels.is_empty() && default.is_empty() {
         legacy(ctx)
     } else {
-        let mut names: Vec<&String> = named.iter().collect();
-        names.sort();
-        names.dedup();
-        let logs: Vec<AccessLog> =
-            names.into_iter().filter_map(|name| log_provider::access_log(ctx, name)).collect();
+        let log = |(name, filter): (String, Option<&Filter>)| {
+            let mut log = log_provider::access_log(ctx, &name)?;
+            log.filter = filter.map(expression);
+            Some(log)
+        };
+        let logs: Vec<AccessLog> = merged(default, &levels, direction).into_iter().filter_map(log).collect();
         Loggers { http: logs.clone(), tcp: logs.clone(), listener: logs }
     };
     if config.disable_envoy_listener_log {
@@ -37,6 +48,66 @@ pub(super) fn select(ctx: &Context<'_>, _direction: Direction) -> Loggers {
         log.filter = Some(no_route_and(log.filter.take()));
     }
     loggers
+}
+
+/// The providers that log, by name, each with its filter. The last object that names providers for the direction
+/// decides which count; an entry without providers means those of the entry before it.
+fn merged<'a>(
+    default: &[String],
+    levels: &[&'a [AccessLogging]],
+    direction: Direction,
+) -> BTreeMap<String, Option<&'a Filter>> {
+    if levels.is_empty() {
+        return default.iter().map(|name| (name.clone(), None)).collect();
+    }
+    let applies = |entry: &AccessLogging| entry.r#match.as_ref().is_none_or(|m| direction.is_in(m.mode()));
+    let mut counting: BTreeSet<String> = default.iter().cloned().collect();
+    let mut filters: BTreeMap<String, Option<&Filter>> = BTreeMap::new();
+    for level in levels {
+        let mut named = BTreeSet::new();
+        for entry in level.iter().filter(|entry| applies(entry)) {
+            for name in names(&entry.providers) {
+                filters.insert(name.clone(), entry.filter.as_ref());
+                named.insert(name);
+            }
+        }
+        if !named.is_empty() {
+            counting = named;
+        }
+    }
+    let mut inherited: Vec<String> = default.to_vec();
+    let mut logging = BTreeMap::new();
+    for entry in levels.iter().copied().flatten() {
+        let named = names(&entry.providers);
+        if !named.is_empty() {
+            inherited = named;
+        }
+        if !applies(entry) {
+            continue;
+        }
+        let disabled = entry.disabled.as_ref().is_some_and(|flag| flag.value);
+        for name in inherited.iter().filter(|name| counting.contains(*name)) {
+            if disabled {
+                logging.remove(name);
+            } else {
+                logging.insert(name.clone(), filters.get(name).copied().flatten());
+            }
+        }
+    }
+    logging
+}
+
+fn expression(filter: &Filter) -> AccessLogFilter {
+    let config = proto::envoy::access_log_filters_cel::ExpressionFilter {
+        expression: filter.expression.clone(),
+        ..Default::default()
+    };
+    AccessLogFilter {
+        filter_specifier: Some(FilterSpecifier::ExtensionFilter(ExtensionFilter {
+            name: "envoy.access_loggers.extension_filters.cel".to_owned(),
+            config_type: Some(extension_filter::ConfigType::TypedConfig(proto::pack::any(&config))),
+        })),
+    }
 }
 
 /// The mesh's own log file and log service.

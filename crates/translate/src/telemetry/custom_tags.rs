@@ -1,11 +1,14 @@
 //! Tags that spans carry: who the workload is, what dry runs of authorization said, and the user's own (spec 7.4;
 //! row T15).
 
+use std::collections::BTreeMap;
+
 use proto::envoy::metadata::{
     MetadataKey, MetadataKind, metadata_key::PathSegment, metadata_key::path_segment::Segment, metadata_kind,
 };
 use proto::envoy::tracing::{CustomTag, custom_tag};
-use proto::istio::mesh::{Tracing, tracing::custom_tag::Type as Configured};
+use proto::istio::mesh::{self, tracing::custom_tag::Type as OfProxy};
+use proto::istio::telemetry::{self, tracing::custom_tag::Type as OfTelemetry};
 
 use crate::Context;
 
@@ -34,28 +37,56 @@ pub(super) fn of_mesh(ctx: &Context<'_>) -> Vec<CustomTag> {
 }
 
 /// The tags of the ProxyConfig.
-pub(super) fn of_proxy_config(tracing: &Tracing) -> Vec<CustomTag> {
-    let tag = |(name, tag): (&String, &proto::istio::mesh::tracing::CustomTag)| {
-        let kind = match tag.r#type.as_ref()? {
-            Configured::Literal(literal) => {
-                custom_tag::Type::Literal(custom_tag::Literal { value: literal.value.clone() })
-            }
-            Configured::Environment(environment) => custom_tag::Type::Environment(custom_tag::Environment {
-                name: environment.name.clone(),
-                default_value: environment.default_value.clone(),
-            }),
-            Configured::Header(header) => custom_tag::Type::RequestHeader(custom_tag::Header {
-                name: header.name.clone(),
-                default_value: header.default_value.clone(),
-            }),
-        };
-        Some(CustomTag { tag: name.clone(), r#type: Some(kind) })
+pub(super) fn of_proxy_config(tracing: &mesh::Tracing) -> Vec<CustomTag> {
+    let tag = |(name, tag): (&String, &mesh::tracing::CustomTag)| {
+        Some(match tag.r#type.as_ref()? {
+            OfProxy::Literal(literal) => self::literal(name, literal.value.clone()),
+            OfProxy::Environment(own) => environment(name, &own.name, &own.default_value),
+            OfProxy::Header(own) => header(name, &own.name, &own.default_value),
+        })
     };
     tracing.custom_tags.iter().filter_map(tag).collect()
 }
 
+/// The tags of a Telemetry object.
+pub(super) fn of_telemetry(tags: &BTreeMap<String, telemetry::tracing::CustomTag>) -> Vec<CustomTag> {
+    let tag = |(name, tag): (&String, &telemetry::tracing::CustomTag)| {
+        Some(match tag.r#type.as_ref()? {
+            OfTelemetry::Literal(literal) => self::literal(name, literal.value.clone()),
+            OfTelemetry::Environment(own) => environment(name, &own.name, &own.default_value),
+            OfTelemetry::Header(own) => header(name, &own.name, &own.default_value),
+            OfTelemetry::Formatter(own) => custom(name, custom_tag::Type::Value(own.value.clone())),
+        })
+    };
+    tags.iter().filter_map(tag).collect()
+}
+
+fn custom(tag: &str, kind: custom_tag::Type) -> CustomTag {
+    CustomTag { tag: tag.to_owned(), r#type: Some(kind) }
+}
+
+fn environment(tag: &str, name: &str, default_value: &str) -> CustomTag {
+    custom(
+        tag,
+        custom_tag::Type::Environment(custom_tag::Environment {
+            name: name.to_owned(),
+            default_value: default_value.to_owned(),
+        }),
+    )
+}
+
+fn header(tag: &str, name: &str, default_value: &str) -> CustomTag {
+    custom(
+        tag,
+        custom_tag::Type::RequestHeader(custom_tag::Header {
+            name: name.to_owned(),
+            default_value: default_value.to_owned(),
+        }),
+    )
+}
+
 fn literal(tag: &str, value: String) -> CustomTag {
-    CustomTag { tag: tag.to_owned(), r#type: Some(custom_tag::Type::Literal(custom_tag::Literal { value })) }
+    custom(tag, custom_tag::Type::Literal(custom_tag::Literal { value }))
 }
 
 fn authorization(tag: &str, key: &str) -> CustomTag {

@@ -16,9 +16,11 @@ mod tracing;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use config::Object;
 use model::Fingerprint;
 use proto::envoy;
 use proto::envoy::listener::Filter;
+use proto::istio::telemetry::{ProviderRef, Telemetry, WorkloadMode};
 use scope::Dialect;
 
 use crate::Context;
@@ -36,6 +38,25 @@ pub enum Direction {
     Gateway,
 }
 
+impl Direction {
+    /// Whether a Telemetry object's mode means it: sidecars answer as servers, everybody else asks as a client.
+    fn is_in(self, mode: WorkloadMode) -> bool {
+        match mode {
+            WorkloadMode::ClientAndServer => true,
+            WorkloadMode::Server => self == Self::Inbound,
+            WorkloadMode::Client => self != Self::Inbound,
+        }
+    }
+}
+
+/// Telemetry objects that hold for a class, the least specific first.
+type TelemetryObjects = [Arc<Object<Telemetry>>];
+
+/// The names of providers.
+fn names(providers: &[ProviderRef]) -> Vec<String> {
+    providers.iter().map(|provider| provider.name.clone()).collect()
+}
+
 /// Everything about telemetry for one class and direction.
 #[derive(Clone, Debug)]
 pub struct TelemetryFacts {
@@ -50,10 +71,12 @@ pub struct TelemetryFacts {
 impl TelemetryFacts {
     /// Resolves the facts. Not cheap: once per class and direction.
     pub fn select(ctx: &Context<'_>, direction: Direction) -> Arc<Self> {
-        let loggers = access_log::select(ctx, direction);
-        let tracing = tracing::select(ctx, direction);
+        let class = ctx.class();
+        let objects = ctx.reader.telemetries(&class.namespace, &class.labels);
+        let loggers = access_log::select(ctx, direction, &objects);
+        let tracing = tracing::select(ctx, direction, &objects);
         let stats = match ctx.class().dialect {
-            Dialect::Istio => stats::select(ctx, direction),
+            Dialect::Istio => stats::select(ctx, direction, &objects),
             Dialect::Stock => Vec::new(),
         };
         let mut facts = Self {

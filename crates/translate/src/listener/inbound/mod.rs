@@ -107,13 +107,17 @@ fn select(ctx: &Context<'_>) -> (Option<InboundListener>, Vec<InboundListener>) 
     let redirects = class.metadata.interception_mode != InterceptionMode::None;
     let entries = ingress::entries(ctx);
     let mut sets: BTreeMap<u32, ChainSet> = BTreeMap::new();
-    let mut bound = Vec::new();
+    let mut bound: Vec<InboundListener> = Vec::new();
     if entries.is_empty() {
-        for own in by_age(&class.own_services) {
+        let own = by_age(&class.own_services);
+        for own in own.into_iter().filter(|own| !is_reserved(ctx, None, own.target_port)) {
             sets.entry(own.target_port).or_insert_with(|| chains.of_service(own));
         }
     }
     for entry in entries {
+        if is_reserved(ctx, Some(&entry.bind), entry.port) {
+            continue;
+        }
         let set = chains.of_ingress(&entry);
         if entry.bound || !redirects {
             let mut listener = listener(ctx, &shared, vec![set]);
@@ -132,7 +136,8 @@ fn select(ctx: &Context<'_>) -> (Option<InboundListener>, Vec<InboundListener>) 
         return (None, bound);
     }
     let mut all = vec![chains.passthrough(None)];
-    let undeclared = mtls.ports.keys().filter(|port| !sets.contains_key(port));
+    let is_declared = |port: u32| sets.contains_key(&port) || bound.iter().any(|b| b.port == port);
+    let undeclared = mtls.ports.keys().filter(|port| !is_declared(**port));
     all.extend(undeclared.map(|port| chains.passthrough(Some(*port))));
     all.extend(sets.into_values());
     (Some(listener(ctx, &shared, all)), bound)
@@ -173,6 +178,22 @@ fn shared(ctx: &Context<'_>) -> Shared {
         http_tls: Sealed::new(context(ServerStack::Http)),
         tcp_tls: Sealed::new(context(ServerStack::Tcp)),
     }
+}
+
+/// Whether the proxy itself listens on that port of every address.
+fn is_reserved(ctx: &Context<'_>, bind: Option<&str>, port: u32) -> bool {
+    let class = ctx.class();
+    let config = &ctx.settings().config;
+    let number = |port: i32, default: u32| match u32::try_from(port) {
+        Ok(port) if port != 0 => port,
+        _ => default,
+    };
+    let metadata = &class.metadata;
+    bind.is_none_or(|bind| bind == class.ip_families.wildcard())
+        && (metadata.envoy_status_port == Some(port)
+            || metadata.envoy_prometheus_port == Some(port)
+            || number(config.proxy_listen_port, 15001) == port
+            || number(config.proxy_inbound_listen_port, DEFAULT_PORT) == port)
 }
 
 /// The oldest service first: of two services at one port of the workload it is the one that counts (row L15).
