@@ -13,6 +13,7 @@ mod default_route;
 mod direct_response;
 mod domains;
 mod fault;
+mod gateway;
 mod hash_policy;
 mod headers;
 mod http_route;
@@ -39,5 +40,5 @@ use crate::{Context, Resource};
 
 /// The route configuration of that name; an unknown one is empty.
 pub fn generate(ctx: &Context<'_>, name: &str) -> Option<Resource> {
-    Some(sidecar::generate(ctx, name))
+    Some(if ctx.class().is_router() { gateway::generate(ctx, name) } else { sidecar::generate(ctx, name) })
 }
