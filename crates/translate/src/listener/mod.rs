@@ -1,7 +1,9 @@
-//! Listeners (LDS, spec section 4): outbound ones, the two that redirected traffic arrives at, inbound ones.
+//! Listeners (LDS, spec section 4): outbound ones, the two that redirected traffic arrives at, inbound ones;
+//! those of gateways.
 
 pub mod address;
 pub mod cidr;
+mod gateway;
 mod inbound;
 pub mod inspector;
 mod outbound;
@@ -22,7 +24,8 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
             listeners.extend(inbound::generate(ctx));
             listeners
         }
-        ProxyType::Router | ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
+        ProxyType::Router => gateway::generate(ctx),
+        ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use scope::{Dialect, TlsFiles};
 
 use super::{combined_validation, exact_names, name_matcher, parameters, secret};
 
-const PEER_EXCHANGE: &str = "istio-peer-exchange";
+pub(super) const PEER_EXCHANGE: &str = "istio-peer-exchange";
 
 const CIPHERS: &[&str] = &[
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -141,6 +141,6 @@ pub fn client_alpn(settings: &MeshSettings, dialect: Dialect, http: bool, http2:
     first.into_iter().chain(list.iter().copied()).map(str::to_owned).collect()
 }
 
-fn exchanges_metadata(settings: &MeshSettings, dialect: Dialect) -> bool {
+pub(super) fn exchanges_metadata(settings: &MeshSettings, dialect: Dialect) -> bool {
     dialect == Dialect::Istio && settings.features.metadata_exchange && !settings.features.disable_mx_alpn
 }

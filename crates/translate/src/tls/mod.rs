@@ -4,10 +4,12 @@
 //! `secret` says where certificates come from, `mesh_context` builds the contexts of mutual TLS between workloads,
 //! `origination` those of TLS that a client originates towards whatever a DestinationRule names.
 
+mod gateway_context;
 mod mesh_context;
 mod origination;
 mod secret;
 
+pub use gateway_context::{GatewayServerTls, gateway_server_context};
 pub use mesh_context::{ServerStack, client_alpn, mesh_client_context, mesh_server_context, trust_domains};
 pub use origination::{Originate, origination_context};
 pub use secret::{

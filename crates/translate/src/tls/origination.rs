@@ -78,7 +78,7 @@ pub fn origination_context(
     })
 }
 
-fn file(path: &str) -> envoy::core::DataSource {
+pub(super) fn file(path: &str) -> envoy::core::DataSource {
     envoy::core::DataSource {
         specifier: Some(envoy::core::data_source::Specifier::Filename(path.to_owned())),
         ..Default::default()
