@@ -79,7 +79,7 @@ fn run_one(
         if options.proxy.as_ref().is_some_and(|wanted| *wanted != proxy.name) {
             continue;
         }
-        let comparison = compare(&scenario.recorded(&proxy.name)?, &generate(&scenario, &mesh, proxy)?);
+        let comparison = compare(&scenario.recorded(&proxy.name)?, &generate(&mesh, proxy)?);
         count(&comparison, &scenario.recorded(&proxy.name)?, row);
         if options.diff {
             show(name, &proxy.name, &comparison, options);

@@ -28,6 +28,12 @@ enum Chore {
         #[arg(long)]
         list: bool,
     },
+    /// Check our own golden cases.
+    Golden {
+        /// Write what is generated instead; read the difference before committing it.
+        #[arg(long)]
+        update: bool,
+    },
     /// Compare what we generate with what the real istiod sent: `cargo xtask parity dr-* --diff`.
     #[command(trailing_var_arg = true)]
     Parity {
@@ -42,8 +48,19 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().chore {
         Chore::Tidy => tidy::command(&root),
         Chore::Ci { list } => ci::command(&root, list),
+        Chore::Golden { update } => golden(&root, update),
         Chore::Parity { arguments } => parity(&root, &arguments),
     }
+}
+
+fn golden(root: &Path, update: bool) -> Result<ExitCode> {
+    let mut cargo = std::process::Command::new("cargo");
+    cargo.args(["test", "--quiet", "--package", "tests", "--test", "golden"]).current_dir(root);
+    if update {
+        cargo.env("UPDATE_GOLDEN", "1");
+    }
+    let status = cargo.status().context("cargo cannot be started")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn parity(root: &Path, arguments: &[String]) -> Result<ExitCode> {

@@ -10,7 +10,7 @@ use scope::Proxy;
 use serde_json::Value;
 use translate::Resource;
 
-use crate::parity::{Resources, Scenario, name_of, normalize};
+use crate::parity::{Resources, name_of, normalize};
 
 /// The mesh that a set of objects makes.
 pub fn mesh_of(objects: &[Value]) -> Result<Mesh> {
@@ -40,12 +40,24 @@ pub fn proxy_of(node: &Value) -> Result<Proxy> {
 }
 
 /// Everything a recorded proxy gets from us, normalised.
-pub fn generate(scenario: &Scenario, mesh: &Mesh, proxy: &crate::parity::RecordedProxy) -> Result<Resources> {
-    let _ = scenario;
-    let generated = engine::generate(mesh, &proxy_of(&proxy.node)?);
+pub fn generate(mesh: &Mesh, proxy: &crate::parity::RecordedProxy) -> Result<Resources> {
+    let mut all = resources(engine::generate(mesh, &proxy_of(&proxy.node)?), normalize)?;
+    if !proxy.nds {
+        all.remove("nds");
+    }
+    Ok(all)
+}
+
+/// Everything that a proxy with these extensions gets from us, in the order in which it is sent.
+pub fn generate_as(mesh: &Mesh, node: &Value, extensions: &[String]) -> Result<Resources> {
+    let mut proxy = proxy_of(node)?;
+    proxy.dialect = scope::Dialect::of(extensions, &proxy.metadata);
+    resources(engine::generate(mesh, &proxy), |_| ())
+}
+
+fn resources(generated: engine::Generated, finish: impl Fn(&mut Value)) -> Result<Resources> {
     let mut all = Resources::default();
-    let name_table: Vec<Resource> =
-        if proxy.nds { generated.name_table.into_iter().collect() } else { Vec::new() };
+    let name_table: Vec<Resource> = generated.name_table.into_iter().collect();
     for (kind, list) in [
         ("cds", generated.clusters),
         ("eds", generated.endpoints),
@@ -57,7 +69,7 @@ pub fn generate(scenario: &Scenario, mesh: &Mesh, proxy: &crate::parity::Recorde
         let of_type = all.entry(kind.to_owned()).or_default();
         for resource in list {
             let mut json = to_json(&resource)?;
-            normalize(&mut json);
+            finish(&mut json);
             of_type.insert(name_of(kind, &json), json);
         }
     }

@@ -1,0 +1,148 @@
+//! Our own golden cases: a folder with `case.yaml` (what a user expects, which proxies ask, what to show),
+//! `input.yaml` (objects) and `want/<proxy>.yaml` (resources as protobuf JSON, decoded from the bytes that would be
+//! sent). Missing and orphan files are failures; `cargo xtask golden --update` writes what is generated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use testkit::generate::{generate_as, mesh_of};
+
+/// `case.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// One sentence: what a user expects.
+    about: String,
+    /// Who asks.
+    proxies: Vec<AskingProxy>,
+    /// `type name` of what is compared; a final `*` is a wildcard.
+    show: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskingProxy {
+    name: String,
+    #[serde(default = "sidecar")]
+    r#type: String,
+    #[serde(default = "namespace")]
+    namespace: String,
+    #[serde(default = "address")]
+    ip: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, Value>,
+    /// Extensions that the proxy lists; none means a build of Istio's.
+    #[serde(default)]
+    extensions: Vec<String>,
+}
+
+fn sidecar() -> String {
+    "sidecar".to_owned()
+}
+
+fn namespace() -> String {
+    "default".to_owned()
+}
+
+fn address() -> String {
+    "10.0.0.9".to_owned()
+}
+
+/// The folder of all cases.
+pub fn folder() -> PathBuf {
+    testkit::workspace().join("tests/golden")
+}
+
+/// Every case, as paths below [`folder`]: `area/case`.
+pub fn cases() -> Result<Vec<PathBuf>> {
+    let mut cases = Vec::new();
+    for area in entries(&folder())? {
+        for case in entries(&area)? {
+            ensure!(case.join("case.yaml").is_file(), "{} has no case.yaml", case.display());
+            cases.push(case);
+        }
+    }
+    Ok(cases)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Checks one case, or writes what it generates. An error says what differs.
+pub fn check(folder: &Path, update: bool) -> Result<()> {
+    let case: Case = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yaml"))?)?;
+    ensure!(case.about.len() > 15, "`about` says in a sentence what a user expects");
+    ensure!(!case.show.is_empty(), "`show` names nothing");
+    let objects = config::yaml::documents(&std::fs::read_to_string(folder.join("input.yaml"))?)
+        .map_err(|error| anyhow::anyhow!("input.yaml: {error}"))?;
+    let mesh = mesh_of(&objects)?;
+    let mut wanted_files = BTreeSet::new();
+    for proxy in &case.proxies {
+        let file = folder.join("want").join(format!("{}.yaml", proxy.name));
+        wanted_files.insert(file.clone());
+        let all = generate_as(&mesh, &proxy.node(), &proxy.extensions)?;
+        let mut shown = BTreeMap::new();
+        for pattern in &case.show {
+            let before = shown.len();
+            for (kind, of_kind) in &all {
+                for (name, resource) in of_kind {
+                    let full = format!("{kind} {name}");
+                    let hit =
+                        pattern.strip_suffix('*').map_or(full == *pattern, |prefix| full.starts_with(prefix));
+                    if hit {
+                        shown.insert(full, resource.clone());
+                    }
+                }
+            }
+            ensure!(shown.len() > before, "`show: {pattern}` matches nothing that {} gets", proxy.name);
+        }
+        let got = serde_yaml::to_string(&shown)?;
+        if update {
+            std::fs::create_dir_all(folder.join("want"))?;
+            std::fs::write(&file, &got)?;
+            continue;
+        }
+        let want = std::fs::read_to_string(&file).with_context(|| {
+            format!("{} is missing; `cargo xtask golden --update` writes it", file.display())
+        })?;
+        if want != got {
+            bail!("{} ({}) differs:\n{}", file.display(), case.about, testkit::diff::lines(&want, &got));
+        }
+    }
+    for file in entries(&folder.join("want"))? {
+        if !wanted_files.contains(&file) {
+            ensure!(update, "{} belongs to no proxy of the case", file.display());
+            std::fs::remove_file(&file)?;
+        }
+    }
+    Ok(())
+}
+
+impl AskingProxy {
+    fn node(&self) -> Value {
+        let (ns, ip) = (&self.namespace, &self.ip);
+        let mut metadata = json!({
+            "NAMESPACE": ns, "INSTANCE_IPS": ip, "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.30.0",
+            "LABELS": self.labels,
+        });
+        for (key, value) in &self.metadata {
+            metadata[key] = value.clone();
+        }
+        json!({
+            "id": format!("{}~{ip}~{}.{ns}~{ns}.svc.cluster.local", self.r#type, self.name),
+            "cluster": format!("{}.{ns}", self.name),
+            "metadata": metadata,
+        })
+    }
+}
