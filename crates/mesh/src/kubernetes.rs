@@ -87,7 +87,11 @@ pub(crate) fn service(
         annotations: meta.annotations.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         selector: spec.selector.clone(),
         subject_alt_names: declared_accounts(object, settings),
-        traffic_distribution: traffic_distribution(object, store),
+        traffic_distribution: traffic_distribution(
+            object.spec.traffic_distribution.as_deref(),
+            &object.meta,
+            store,
+        ),
         kubernetes: KubernetesAttributes {
             headless: spec.is_headless(),
             external_name,
@@ -114,14 +118,15 @@ fn declared_accounts(object: &Object<k8s::Service>, settings: &MeshSettings) -> 
     all.into_iter().collect()
 }
 
-/// `spec.trafficDistribution`, else the Service's annotation, else the namespace's.
-fn traffic_distribution(object: &Object<k8s::Service>, store: &ConfigStore) -> TrafficDistribution {
-    let namespace = store.namespaces().get("", &object.meta.namespace);
-    let stated = object
-        .spec
-        .traffic_distribution
-        .as_deref()
-        .or_else(|| object.meta.annotation(TRAFFIC_DISTRIBUTION))
+/// `spec.trafficDistribution` (of Services), else the object's annotation, else the namespace's.
+pub(crate) fn traffic_distribution(
+    field: Option<&str>,
+    meta: &config::Meta,
+    store: &ConfigStore,
+) -> TrafficDistribution {
+    let namespace = store.namespaces().get("", &meta.namespace);
+    let stated = field
+        .or_else(|| meta.annotation(TRAFFIC_DISTRIBUTION))
         .or_else(|| namespace.and_then(|ns| ns.meta.annotation(TRAFFIC_DISTRIBUTION)));
     match stated {
         Some(v) if v.eq_ignore_ascii_case("PreferClose") || v.eq_ignore_ascii_case("PreferSameZone") => {

@@ -1,18 +1,19 @@
 //! ServiceEntry to services: one per host and address (spec 5.3, rows S10 to S14).
 
-use config::Object;
+use config::{ConfigStore, Object};
 use model::{Host, Protocol};
 use proto::istio;
 
 use crate::{
     ExportTo, KubernetesAttributes, MeshSettings, Registry, Resolution, Service, ServicePort, TargetPort,
-    TrafficDistribution, UNSPECIFIED_V4,
+    UNSPECIFIED_V4,
 };
 use istio::networking::service_entry::{Location, Resolution as EntryResolution};
 
 /// The services of one entry, host by host and address by address in declared order.
 pub(crate) fn services(
     object: &Object<istio::networking::ServiceEntry>,
+    store: &ConfigStore,
     settings: &MeshSettings,
 ) -> Vec<Service> {
     let entry = &object.spec;
@@ -57,7 +58,7 @@ pub(crate) fn services(
                         .map(|selector| selector.labels.clone())
                         .unwrap_or_default(),
                     subject_alt_names: entry.subject_alt_names.clone(),
-                    traffic_distribution: TrafficDistribution::Any,
+                    traffic_distribution: crate::kubernetes::traffic_distribution(None, &object.meta, store),
                     kubernetes: KubernetesAttributes::default(),
                     fingerprint: Default::default(),
                 }
