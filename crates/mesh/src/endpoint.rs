@@ -1,5 +1,6 @@
 //! Endpoints: one workload instance behind one service port (spec 2.1, 2.2, 5.3, 8).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Fingerprint, Labels, Locality, Namespace};
@@ -80,6 +81,14 @@ pub struct Endpoint {
     pub subdomain: String,
 }
 
+impl Endpoint {
+    /// Whether the workload says that it can be reached through an HTTP tunnel.
+    pub fn is_tunnelled(&self) -> bool {
+        let kinds = self.labels.value("networking.istio.io/tunnel").unwrap_or_default();
+        kinds.split(',').any(|kind| kind == "http")
+    }
+}
+
 /// All endpoints of one service, with their fingerprint.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointSet {
@@ -87,6 +96,8 @@ pub struct EndpointSet {
     pub endpoints: Arc<[Endpoint]>,
     /// Service accounts of all of them, sorted, without duplicates.
     pub service_accounts: Arc<[String]>,
+    /// Names of the ports behind which every endpoint can be reached through a tunnel (HBONE), sorted.
+    pub tunnelled_ports: Arc<[String]>,
     /// Over the endpoints.
     pub fingerprint: Fingerprint,
 }
@@ -102,7 +113,18 @@ impl EndpointSet {
             .collect();
         accounts.sort();
         accounts.dedup();
-        Self { endpoints: endpoints.into(), service_accounts: accounts.into(), fingerprint }
+        let mut tunnelled: BTreeMap<&str, bool> = BTreeMap::new();
+        for endpoint in &endpoints {
+            *tunnelled.entry(&endpoint.port_name).or_insert(true) &= endpoint.is_tunnelled();
+        }
+        let tunnelled =
+            tunnelled.into_iter().filter(|(_, all)| *all).map(|(port, _)| port.to_owned()).collect();
+        Self {
+            endpoints: endpoints.into(),
+            service_accounts: accounts.into(),
+            tunnelled_ports: tunnelled,
+            fingerprint,
+        }
     }
 }
 

@@ -70,6 +70,9 @@ impl EndpointIndex {
             if before != after {
                 dirty.mark(&Question::Endpoints(key.0.clone(), key.1.clone()));
             }
+            if before.tunnelled_ports != after.tunnelled_ports {
+                dirty.mark(&Question::Tunnels(key.0.clone(), key.1.clone()));
+            }
             if before.service_accounts != after.service_accounts {
                 dirty.mark(&Question::ServiceAccounts(key.0.clone(), key.1.clone()));
             }

@@ -27,6 +27,8 @@ pub enum Question {
     ServiceAccounts(Host, Namespace),
     /// The gateways between networks.
     NetworkGateways,
+    /// Whether every endpoint behind a port of one service can be reached through a tunnel.
+    Tunnels(Host, Namespace),
     /// Everything about the objects of one kind.
     Kind(Kind),
     /// The objects of one kind in one namespace.
@@ -131,6 +133,13 @@ impl<'m> Reader<'m> {
     pub fn service_accounts(&self, host: &Host, namespace: &Namespace) -> Arc<[String]> {
         self.note(&Question::ServiceAccounts(host.clone(), namespace.clone()));
         self.mesh.endpoints().get(host, namespace).service_accounts
+    }
+
+    /// Whether there are endpoints behind that port of a service and all can be reached through a tunnel.
+    pub fn is_tunnelled(&self, host: &Host, namespace: &Namespace, port_name: &str) -> bool {
+        self.note(&Question::Tunnels(host.clone(), namespace.clone()));
+        let set = self.mesh.endpoints().get(host, namespace);
+        set.tunnelled_ports.iter().any(|port| port == port_name)
     }
 
     /// All VirtualServices that `namespace` may see: its private ones first, then those exported to it, then the

@@ -42,6 +42,9 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
         clusters.extend(inbound::generate(ctx));
         clusters.push(fixed::inbound_passthrough(ctx));
     }
+    if ctx.scope.gateway.as_ref().is_some_and(|gateway| gateway.auto_passthrough) {
+        clusters.extend(outbound::generate(ctx, Purpose::SniForwarding));
+    }
     if ctx.class().metadata.credential {
         clusters.push(fixed::external_sds(ctx));
     }

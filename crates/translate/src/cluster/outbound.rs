@@ -67,6 +67,8 @@ struct OutboundClusterInput {
     /// Accounts behind the service, and names declared for it.
     names: Arc<[String]>,
     mode: MtlsMode,
+    /// Whether every endpoint is reached through a tunnel, which carries no metadata exchange.
+    tunnelled: bool,
     /// What a cluster of DNS names resolves; `None` for other types.
     endpoints: Option<Vec<Endpoint>>,
 }
@@ -95,6 +97,7 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                 port: port.clone(),
                 names: Arc::clone(&names),
                 mode: mode(ctx, service, port, rule.as_ref().and_then(|r| r.spec.traffic_policy.as_ref())),
+                tunnelled: ctx.reader.is_tunnelled(&service.host, &service.namespace, &port.name),
                 endpoints: endpoints(ctx, service, port, None),
                 rule: rule.clone(),
                 subset: None,
@@ -118,6 +121,7 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                     port: port.clone(),
                     names: Arc::clone(&names),
                     mode: mode(ctx, service, port, subset.traffic_policy.as_ref()),
+                    tunnelled: false,
                     endpoints: resolved,
                     rule: rule.clone(),
                     subset: Some(subset.name.clone()),
@@ -364,7 +368,9 @@ impl Input for OutboundClusterInput {
         if self.client.dialect == Dialect::Istio && self.settings.features.metadata_exchange {
             cluster.filters.push(metadata::exchange_filter());
         }
-        if self.subset.is_none() && self.service.external {
+        if self.subset.is_none() && self.purpose == Purpose::Calls && self.tunnelled {
+            metadata::set(&mut cluster, "disable_mx", google::bool_value(true));
+        } else if self.subset.is_none() && self.service.external {
             metadata::set(&mut cluster, "external", google::bool_value(true));
         }
         if let Some(rule) = &self.rule {
