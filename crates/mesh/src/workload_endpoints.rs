@@ -221,6 +221,8 @@ fn from_entry(service: &Service, store: &ConfigStore, settings: &MeshSettings, o
                 service_port: port.number,
                 cluster: settings.features.cluster_id.clone(),
                 tls_mode: "disabled".to_owned(),
+                namespace: service.namespace.clone(),
+                workload_name: service.object_name.clone(),
                 ..Endpoint::default()
             });
         }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy, OriginalDstLbConfig};
+use istio::networking::TrafficPolicy;
 use istio::networking::load_balancer_settings::SimpleLb;
-use istio::networking::{Subset, TrafficPolicy};
 use mesh::{
-    Endpoint, MergedDestinationRule, MeshSettings, MtlsMode, Resolution, Service, ServicePort, TargetPort,
+    MergedDestinationRule, MeshSettings, MtlsMode, Resolution, Service, ServicePort, TargetPort,
     TrafficDistribution,
 };
 use model::Protocol;
@@ -24,6 +24,7 @@ use super::{
     base, connection_pool, discovery_type, dns, dynamic_forward_proxy, load_balancer, metadata,
     outlier_detection, upstream_protocol,
 };
+use crate::endpoint::{LocalitiesInput, PortMatch};
 use crate::{Context, Input, Reference, Rendered, Resource};
 
 /// What a cluster is for.
@@ -70,7 +71,7 @@ struct OutboundClusterInput {
     /// Whether every endpoint is reached through a tunnel, which carries no metadata exchange.
     tunnelled: bool,
     /// What a cluster of DNS names resolves; `None` for other types.
-    endpoints: Option<Vec<Endpoint>>,
+    endpoints: Option<LocalitiesInput>,
 }
 
 /// The clusters of every service port and subset in scope order.
@@ -98,19 +99,19 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                 names: Arc::clone(&names),
                 mode: mode(ctx, service, port, rule.as_ref().and_then(|r| r.spec.traffic_policy.as_ref())),
                 tunnelled: ctx.reader.is_tunnelled(&service.host, &service.namespace, &port.name),
-                endpoints: endpoints(ctx, service, port, None),
+                endpoints: endpoints(ctx, service, port, rule.as_deref(), ""),
                 rule: rule.clone(),
                 subset: None,
             };
-            if default.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            if default.endpoints.as_ref().is_some_and(LocalitiesInput::is_empty) {
                 continue;
             }
             clusters.push(ctx.resource(default.name(), &default));
             let subsets = rule.as_ref().filter(|_| !forwards).map(|rule| &rule.spec.subsets);
             for subset in subsets.into_iter().flatten() {
                 let passes = passes_through(subset.traffic_policy.as_ref());
-                let resolved = endpoints(ctx, service, port, Some(subset));
-                if resolved.as_ref().is_some_and(Vec::is_empty) && !passes {
+                let resolved = endpoints(ctx, service, port, rule.as_deref(), &subset.name);
+                if resolved.as_ref().is_some_and(LocalitiesInput::is_empty) && !passes {
                     continue;
                 }
                 let of_subset = OutboundClusterInput {
@@ -184,20 +185,14 @@ fn endpoints(
     ctx: &Context<'_>,
     service: &Service,
     port: &ServicePort,
-    subset: Option<&Subset>,
-) -> Option<Vec<Endpoint>> {
-    if !matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin) {
-        return None;
-    }
-    let set = ctx.reader.endpoints(&service.host, &service.namespace);
-    let found = set.endpoints.iter().filter(|endpoint| {
-        let on_port = match endpoint.service_port {
-            0 => endpoint.port_name == port.name,
-            number => number == port.number,
-        };
-        on_port && subset.is_none_or(|subset| endpoint.labels.selected_by(&subset.labels))
-    });
-    Some(found.cloned().collect())
+    rule: Option<&MergedDestinationRule>,
+    subset: &str,
+) -> Option<LocalitiesInput> {
+    let resolves = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    resolves.then(|| {
+        let matched = PortMatch::Number(port.number);
+        LocalitiesInput::select(ctx, service, port, subset, rule, matched)
+    })
 }
 
 impl OutboundClusterInput {
@@ -257,8 +252,11 @@ impl OutboundClusterInput {
         match kind {
             DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
                 dns::apply(&mut cluster, self.client.families, &self.settings, &self.service);
-                let endpoints = self.endpoints.as_deref().unwrap_or_default();
-                cluster.load_assignment = Some(dns::load_assignment(&cluster.name, endpoints));
+                cluster.load_assignment = Some(envoy::endpoint::ClusterLoadAssignment {
+                    cluster_name: cluster.name.clone(),
+                    endpoints: self.endpoints.as_ref().map(LocalitiesInput::render).unwrap_or_default(),
+                    ..Default::default()
+                });
             }
             DiscoveryType::OriginalDst => cluster.lb_config = self.port_override(),
             DiscoveryType::Static | DiscoveryType::Eds => {}
