@@ -2,6 +2,9 @@
 //! "Delegates", row R23). A delegate's route replaces the root's, narrowed by the root's matches; where the two do not
 //! go together, the delegate's route is left out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use model::{Fingerprint, Issue, Namespace};

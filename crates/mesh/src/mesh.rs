@@ -125,7 +125,7 @@ impl Mesh {
         let store = discovery.visible(&all);
         let services = Arc::new(ServiceIndex::build(&store, &settings));
         let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
-        let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings));
+        let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings, None));
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
         let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
@@ -192,7 +192,10 @@ impl Mesh {
             Arc::clone(&self.endpoints)
         };
         let virtual_services = if touched(&[Kind::VirtualService]) {
-            let next = kept(&self.virtual_services, VirtualServiceIndex::build(&store, &settings));
+            let next = kept(
+                &self.virtual_services,
+                VirtualServiceIndex::build(&store, &settings, Some(&self.virtual_services)),
+            );
             if !Arc::ptr_eq(&next, &self.virtual_services) {
                 dirty.mark(&Question::Kind(Kind::VirtualService));
             }

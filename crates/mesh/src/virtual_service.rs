@@ -2,6 +2,7 @@
 //! `namespace/name`, delegates merged into their roots (spec 3.4 "Delegates", rows R23, S08). Leaf settings stay as
 //! the user wrote them; `translate` reads them.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::delegate::{Delegates, merged};
 use crate::{ExportTo, MeshSettings};
 
 /// The gateway name that stands for all sidecars.
-pub const MESH_GATEWAY: &str = "mesh";
+pub(crate) const MESH_GATEWAY: &str = "mesh";
 
 /// How the routes of a VirtualService are meant; those made of other APIs say so by an annotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,33 +97,42 @@ impl Hash for VirtualService {
 
 /// All VirtualServices with hosts, by age.
 #[derive(Clone, Debug, Default)]
-pub struct VirtualServiceIndex {
+pub(crate) struct VirtualServiceIndex {
     all: Vec<Arc<VirtualService>>,
     issues: Vec<Issue>,
 }
 
 impl VirtualServiceIndex {
-    /// Resolves every VirtualService of the store.
-    pub fn build(store: &ConfigStore, settings: &MeshSettings) -> Self {
+    /// Resolves every VirtualService of the store; what did not change since `previous` is taken from there.
+    pub(crate) fn build(store: &ConfigStore, settings: &MeshSettings, previous: Option<&Self>) -> Self {
+        let known: BTreeMap<(&Namespace, &str), &Arc<VirtualService>> = previous
+            .iter()
+            .flat_map(|index| &index.all)
+            .map(|known| ((&known.namespace, known.name.as_str()), known))
+            .collect();
         let (roots, leaves): (Vec<_>, Vec<_>) =
             store.virtual_services().iter().partition(|object| !object.spec.hosts.is_empty());
         let delegates = Delegates::new(leaves.into_iter().map(|object| resolve(object, settings)));
         let mut issues = Vec::new();
         let mut all: Vec<Arc<VirtualService>> = roots
             .into_iter()
-            .map(|object| Arc::new(merged(resolve(object, settings), &delegates, &mut issues)))
+            .map(|object| match known.get(&(&object.meta.namespace, &*object.meta.name)) {
+                // A root with delegates has a fingerprint over all parts, so it never looks unchanged here.
+                Some(known) if known.fingerprint == fingerprint(object, settings) => Arc::clone(known),
+                _ => Arc::new(merged(resolve(object, settings), &delegates, &mut issues)),
+            })
             .collect();
         all.sort_by(|a, b| (a.creation, &a.name, &a.namespace).cmp(&(b.creation, &b.name, &b.namespace)));
         Self { all, issues }
     }
 
     /// What is wrong with delegates: routes that were left out because of them.
-    pub fn issues(&self) -> &[Issue] {
+    pub(crate) fn issues(&self) -> &[Issue] {
         &self.issues
     }
 
     /// Those that `namespace` may see: private, exported, public; each by age.
-    pub fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<VirtualService>> {
+    pub(crate) fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<VirtualService>> {
         let class = |vs: &VirtualService| match &vs.export_to {
             ExportTo::Public => 2,
             export if vs.namespace == *namespace && export.is_private(namespace) => 0,
@@ -143,12 +153,18 @@ impl PartialEq for VirtualServiceIndex {
 
 /// `name` in `namespace` as a fully qualified host: names without a dot that are neither wildcards nor addresses
 /// are Kubernetes services of that namespace.
-pub fn resolve_host(name: &str, namespace: &Namespace, domain: &str) -> String {
+pub(crate) fn resolve_host(name: &str, namespace: &Namespace, domain: &str) -> String {
     let short = !name.is_empty()
         && !name.contains('.')
         && !name.starts_with('*')
         && name.parse::<std::net::IpAddr>().is_err();
     if short { format!("{name}.{namespace}.svc.{domain}") } else { name.to_owned() }
+}
+
+/// Over the object and what of the settings shapes it.
+fn fingerprint(object: &Object<istio::networking::VirtualService>, settings: &MeshSettings) -> Fingerprint {
+    let default_export = &settings.config.default_virtual_service_export_to;
+    Fingerprint::of_hash(&(object.fingerprint, &settings.domain, default_export))
 }
 
 fn resolve(object: &Object<istio::networking::VirtualService>, settings: &MeshSettings) -> VirtualService {
@@ -174,7 +190,7 @@ fn resolve(object: &Object<istio::networking::VirtualService>, settings: &MeshSe
         namespace,
         semantics,
         spec,
-        fingerprint: Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint)),
+        fingerprint: fingerprint(object, settings),
     }
 }
 

@@ -38,3 +38,23 @@ fn claim(name: &str) -> Option<Vec<&str>> {
     let bracketed = rest.strip_prefix('[')?.strip_suffix(']').filter(|inner| !inner.is_empty())?;
     Some(bracketed.split("][").collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::claim;
+
+    #[test]
+    fn claims_nest_by_dots_or_brackets() {
+        assert_eq!(claim("@request.auth.claims.a.b"), Some(vec!["a", "b"]));
+        assert_eq!(claim("@Request.Auth.Claims[a.b][c]"), Some(vec!["a.b", "c"]));
+    }
+
+    #[test]
+    fn other_headers_are_no_claims() {
+        for name in
+            ["@request.auth.claims", "@request.auth.claims.", "@request.auth.claims[]", "x-claims", "@ü"]
+        {
+            assert_eq!(claim(name), None, "{name}");
+        }
+    }
+}

@@ -136,3 +136,46 @@ fn addresses<'s>(service: &'s ListedService, class: &ProxyClass, dual_stack: boo
 pub(super) fn bracketed(name: &str) -> String {
     if name.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{name}]") } else { name.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn short_forms(host: &str, proxy_domain: &str, port: Option<u32>) -> Vec<String> {
+        DomainStyle { proxy_domain, port, absolute: false, dual_stack: false }.short_forms(host)
+    }
+
+    #[test]
+    fn a_service_of_the_own_namespace_is_called_by_its_name() {
+        let forms = short_forms("a.b.svc.cluster.local", "b.svc.cluster.local", None);
+        assert_eq!(forms, ["a", "a.b.svc", "a.b"]);
+    }
+
+    #[test]
+    fn a_service_of_another_namespace_is_called_with_it() {
+        let forms = short_forms("a.b.svc.cluster.local", "c.svc.cluster.local", Some(81));
+        assert_eq!(forms, ["a.b", "a.b:81", "a.b.svc", "a.b.svc:81"]);
+    }
+
+    #[test]
+    fn hosts_outside_of_the_cluster_have_no_short_forms() {
+        assert!(short_forms("a.example.com", "b.svc.cluster.local", None).is_empty());
+        assert!(short_forms("a.b.svc.other.local", "b.svc.cluster.local", None).is_empty());
+    }
+
+    #[test]
+    fn outside_of_kubernetes_the_shared_suffix_goes() {
+        assert_eq!(short_forms("a.local.campus.net", "local.campus.net", None), ["a"]);
+        assert_eq!(
+            short_forms("a.local.campus.net", "remote.campus.net", None),
+            ["a.local", "a.local.campus"]
+        );
+        assert!(short_forms("a.example.com", "campus.net", None).is_empty());
+    }
+
+    #[test]
+    fn ipv6_addresses_stand_in_brackets() {
+        assert_eq!(bracketed("fd00::1"), "[fd00::1]");
+        assert_eq!(bracketed("10.0.0.1"), "10.0.0.1");
+    }
+}

@@ -96,3 +96,29 @@ fn previous_priorities() -> RetryPriority {
         config_type: Some(retry_priority::ConfigType::TypedConfig(pack::any(&config))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_no_status_stay_conditions() {
+        let (names, codes) = conditions("5xx, 503,,999,gateway-error");
+        assert_eq!(names, "5xx,999,gateway-error,retriable-status-codes");
+        assert_eq!(codes, [503]);
+    }
+
+    #[test]
+    fn retriable_status_codes_stand_once() {
+        let (names, codes) = conditions("retriable-status-codes,429");
+        assert_eq!((names.as_str(), codes.as_slice()), ("retriable-status-codes", &[429][..]));
+    }
+
+    #[test]
+    fn no_attempts_switch_retries_off() {
+        let retries = |attempts| istio::networking::HttpRetry { attempts, ..Default::default() };
+        assert_eq!(policy(Some(&retries(0)), false), None);
+        assert_eq!(policy(Some(&retries(-1)), false), None);
+        assert!(policy(Some(&retries(1)), false).is_some());
+    }
+}

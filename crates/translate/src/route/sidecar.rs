@@ -104,9 +104,10 @@ fn virtual_hosts(ctx: &Context<'_>, name: RouteName<'_>, headers: ProxyHeaders) 
     let mut groups = Vec::new();
     let mut claimed = BTreeSet::new();
     let wildcards = Wildcards::of(listener);
+    let wild_services: Vec<&Host> = services.keys().filter(|host| host.is_wildcard()).collect();
     for virtual_service in listener.virtual_services.iter().filter(|vs| vs.is_mesh()) {
         // Port 80 alone is also that of hosts that nobody declared.
-        if port != 80 && !touches(virtual_service, &services) {
+        if port != 80 && !touches(virtual_service, &services, &wild_services) {
             continue;
         }
         groups.extend(groups_of(ctx, virtual_service, &services, &wildcards, port, headers));
@@ -128,11 +129,16 @@ fn virtual_hosts(ctx: &Context<'_>, name: RouteName<'_>, headers: ProxyHeaders) 
     assign(ctx, groups, &services, port, headers)
 }
 
-/// Whether some host of a VirtualService is a service of the listener.
-fn touches(virtual_service: &VirtualService, services: &BTreeMap<Host, ListedService>) -> bool {
+/// Whether some host of a VirtualService is a service of the listener, or overlaps one.
+fn touches(
+    virtual_service: &VirtualService,
+    services: &BTreeMap<Host, ListedService>,
+    wild_services: &[&Host],
+) -> bool {
     virtual_service.hosts.iter().any(|host| {
         services.contains_key(host)
-            || services.keys().any(|of| (host.is_wildcard() || of.is_wildcard()) && host.matches(of))
+            || host.is_wildcard() && services.keys().any(|of| host.matches(of))
+            || wild_services.iter().any(|of| host.matches(of))
     })
 }
 
@@ -208,30 +214,30 @@ fn separate(
 
 /// Hosts of the listener's VirtualServices, each with the first that has it.
 struct Wildcards<'a> {
-    by_host: BTreeMap<&'a Host, &'a VirtualService>,
+    exact: BTreeMap<&'a Host, &'a VirtualService>,
+    wild: BTreeMap<&'a Host, &'a VirtualService>,
 }
 
 impl<'a> Wildcards<'a> {
     fn of(listener: &'a EgressListener) -> Self {
-        let mut by_host = BTreeMap::new();
+        let (mut exact, mut wild) = (BTreeMap::new(), BTreeMap::new());
         for virtual_service in &listener.virtual_services {
             for host in &virtual_service.hosts {
-                by_host.entry(host).or_insert(&**virtual_service);
+                let hosts = if host.is_wildcard() { &mut wild } else { &mut exact };
+                hosts.entry(host).or_insert(&**virtual_service);
             }
         }
-        Self { by_host }
+        Self { exact, wild }
     }
 
     /// The VirtualService with the most specific host for a service: the same host, else the longest wildcard.
     fn owner(&self, service: &Host) -> Option<&'a VirtualService> {
-        if let Some(exact) = self.by_host.get(service) {
-            return Some(exact);
-        }
-        self.by_host
-            .iter()
-            .filter(|(host, _)| host.is_wildcard() && service.subset_of(host))
-            .max_by_key(|(host, _)| host.len())
-            .map(|(_, owner)| *owner)
+        let hosts = if service.is_wildcard() { &self.wild } else { &self.exact };
+        let covering = || {
+            let wild = self.wild.iter().filter(|(host, _)| service.subset_of(host));
+            wild.max_by_key(|(host, _)| host.len()).map(|(_, owner)| owner)
+        };
+        hosts.get(service).or_else(covering).copied()
     }
 }
 

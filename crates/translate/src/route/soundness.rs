@@ -1,6 +1,9 @@
 //! What Envoy would refuse: one such route would make it refuse the whole route configuration, so the route alone is
 //! left out and its owner is told (invariant I3). Checked on the finished route, whatever field it came from.
 
+#[cfg(test)]
+mod tests;
+
 use proto::envoy::core::HeaderValueOption;
 use proto::envoy::google::Duration;
 use proto::envoy::matcher::{StringMatcher, string_matcher::MatchPattern};
