@@ -52,7 +52,10 @@ impl ServiceIndex {
             .iter()
             .map(|object| kubernetes::service(object, store, settings))
             .chain(
-                store.service_entries().iter().flat_map(|object| service_entry::services(object, store, settings)),
+                store
+                    .service_entries()
+                    .iter()
+                    .flat_map(|object| service_entry::services(object, store, settings)),
             )
             .map(Arc::new)
             .collect();

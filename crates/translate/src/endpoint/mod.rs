@@ -19,6 +19,7 @@ mod network;
 mod tests;
 
 use mesh::Resolution;
+use model::Protocol;
 use proto::envoy;
 
 use crate::{Context, Input, Rendered, Resource};
@@ -51,7 +52,10 @@ pub fn generate(ctx: &Context<'_>, cluster: &str) -> Option<Resource> {
     let name = ClusterName::parse(cluster);
     let known = name.and_then(|name| {
         let service = ctx.scope.service(name.host)?;
-        Some((name, service, service.port(name.port)?))
+        // A number that UDP shares with another transport stands for the other one.
+        let ports = || service.ports.iter().filter(|port| port.number == name.port);
+        let port = ports().find(|port| port.protocol != Protocol::Udp).or_else(|| ports().next())?;
+        Some((name, service, port))
     });
     let localities = match known {
         Some((_, service, _)) if resolves_names(service.resolution) => return None,
