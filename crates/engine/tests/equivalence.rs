@@ -23,7 +23,7 @@ const NAMESPACES: [&str; 2] = ["apps", "other"];
 fn object() -> impl Strategy<Value = Value> {
     let name = 0..4_usize;
     let namespace = 0..NAMESPACES.len();
-    (name, namespace, 0..14_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+    (name, namespace, 0..16_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
         let ns = NAMESPACES[namespace];
         let name = format!("s{name}");
         let meta = json!({"name": name, "namespace": ns});
@@ -62,6 +62,11 @@ fn object() -> impl Strategy<Value = Value> {
             12 => json!({"apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {"name": "istio", "namespace": "istio-system"},
                 "data": {"mesh": (["accessLogFile: /dev/stdout", "enableAutoMtls: false", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"][variant])}}),
+            13 => json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "istio", "namespace": "istio-system"},
+                "data": {"mesh": format!("discoverySelectors: [{{matchLabels: {{team: t{variant}}}}}]")}}),
+            14 => json!({"apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": ns, "labels": {"team": format!("t{variant}")}}}),
             _ => networking(
                 "WorkloadEntry",
                 json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),

@@ -10,6 +10,8 @@ mod gateway;
 mod node;
 mod proxy_scope;
 mod services;
+#[cfg(test)]
+mod tests;
 
 pub use class::{IpFamilies, ProxyClass};
 pub use egress::EgressListener;

@@ -58,3 +58,34 @@ impl Cidr {
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cidr;
+
+    fn masked(text: &str) -> Option<Cidr> {
+        Cidr::parse(text).map(Cidr::masked)
+    }
+
+    #[test]
+    fn ranges_that_cover_the_same_addresses_are_equal_once_masked() {
+        assert_eq!(masked("10.1.2.3/8"), masked("10.9.9.9/8"));
+        assert_ne!(masked("10.1.2.3/8"), masked("10.1.2.3/16"));
+        assert_eq!(masked("2001:db8::1/32"), masked("2001:db8:ffff::/32"));
+        assert_eq!(masked("1.2.3.4/0"), masked("0.0.0.0/0"));
+        assert_eq!(masked("::1/0"), masked("::/0"));
+    }
+
+    #[test]
+    fn an_address_is_a_range_of_one() {
+        assert_eq!(Cidr::parse("10.0.0.1"), Cidr::parse("10.0.0.1/32"));
+        assert_eq!(Cidr::parse("fd00::1"), Cidr::parse("fd00::1/128"));
+    }
+
+    #[test]
+    fn what_is_no_range_is_none() {
+        for text in ["", "*", "example.com", "10.0.0.0/33", "fd00::/129", "10.0.0.0/-1", "10.0.0.0/8/8"] {
+            assert_eq!(Cidr::parse(text), None, "{text}");
+        }
+    }
+}

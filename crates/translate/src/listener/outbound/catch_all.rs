@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mesh::Fact;
 use proto::envoy::core::TrafficDirection;
 use proto::envoy::google;
 use proto::envoy::listener::{FilterChain, FilterChainMatch, Listener};
@@ -19,14 +20,14 @@ const NAME: &str = "virtualOutbound";
 /// The listener that everything outbound arrives at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct VirtualOutboundInput {
-    common: Arc<Common>,
+    common: Arc<Fact<Common>>,
     addresses: Vec<String>,
     port: u32,
     transparent: bool,
 }
 
 /// The listener, unless traffic is not redirected at all.
-pub(super) fn generate(ctx: &Context<'_>, common: &Arc<Common>) -> Option<Resource> {
+pub(super) fn generate(ctx: &Context<'_>, common: &Arc<Fact<Common>>) -> Option<Resource> {
     let class = ctx.class();
     let mode = class.metadata.interception_mode;
     if mode == InterceptionMode::None {

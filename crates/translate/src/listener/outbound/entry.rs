@@ -107,3 +107,6 @@ fn shares_badly(incoming: Protocol, existing: Protocol) -> bool {
     let first_to_speak = |protocol| matches!(protocol, Protocol::Mongo | Protocol::MySql);
     incoming != existing && (first_to_speak(incoming) || first_to_speak(existing))
 }
+
+#[cfg(test)]
+mod tests;

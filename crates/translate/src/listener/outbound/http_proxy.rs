@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use mesh::Fact;
+
 use super::bind::{localhosts, positive};
 use super::chain::{Chain, Content, HttpContent};
 use super::{Common, FORWARD_PROXY, OutboundListenerInput};
@@ -12,7 +14,7 @@ use crate::{Context, Resource};
 const ROUTE: &str = "http_proxy";
 
 /// The listener, if some port is named.
-pub(super) fn generate(ctx: &Context<'_>, common: &Arc<Common>) -> Option<Resource> {
+pub(super) fn generate(ctx: &Context<'_>, common: &Arc<Fact<Common>>) -> Option<Resource> {
     let mesh = positive(ctx.settings().config.proxy_http_port);
     let port = ctx.class().metadata.http_proxy_port.or(mesh).filter(|port| *port > 0)?;
     let content =

@@ -15,7 +15,7 @@ mod tls;
 
 use std::sync::Arc;
 
-use mesh::MeshSettings;
+use mesh::{Fact, MeshSettings};
 use model::Protocol;
 use proto::envoy;
 use proto::envoy::cluster::cluster::DnsLookupFamily;
@@ -38,7 +38,7 @@ const PASSTHROUGH_CHAIN: &str = "PassthroughFilterChain";
 
 /// Every outbound listener, those of services in the order of their names.
 pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
-    let common = Arc::new(Common::select(ctx));
+    let common = Arc::new(Fact::of(Common::select(ctx)));
     let mut listeners: Vec<Resource> = select::entries(ctx)
         .map(|entry| {
             let input = OutboundListenerInput::new(&common, entry);
@@ -109,7 +109,7 @@ impl Common {
 /// One outbound listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OutboundListenerInput {
-    common: Arc<Common>,
+    common: Arc<Fact<Common>>,
     /// Where it listens; the first names it.
     addresses: Vec<String>,
     port: u32,
@@ -121,7 +121,7 @@ pub(crate) struct OutboundListenerInput {
 }
 
 impl OutboundListenerInput {
-    fn new(common: &Arc<Common>, entry: Entry) -> Self {
+    fn new(common: &Arc<Fact<Common>>, entry: Entry) -> Self {
         Self {
             common: Arc::clone(common),
             addresses: entry.bind.addresses,

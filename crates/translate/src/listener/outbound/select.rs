@@ -17,7 +17,7 @@ use crate::listener::tcp_route::Origin;
 
 /// All outbound listeners of services, in the order of their names.
 pub(crate) fn entries(ctx: &Context<'_>) -> impl Iterator<Item = Entry> {
-    let mut builder = Builder { ctx, entries: Entries::default() };
+    let mut builder = Builder { ctx, entries: Entries::default(), stream_routes: Vec::new() };
     for listener in &ctx.scope.egress {
         builder.add_listener(listener);
     }
@@ -27,16 +27,20 @@ pub(crate) fn entries(ctx: &Context<'_>) -> impl Iterator<Item = Entry> {
 struct Builder<'c, 'a> {
     ctx: &'c Context<'a>,
     entries: Entries,
+    /// VirtualServices of the listener at hand that say something of TCP or TLS.
+    stream_routes: Vec<Arc<VirtualService>>,
 }
 
 impl Builder<'_, '_> {
     fn add_listener(&mut self, listener: &EgressListener) {
         let bind = self.declared_bind(listener);
+        let routes_streams = |vs: &&Arc<VirtualService>| !vs.spec.tcp.is_empty() || !vs.spec.tls.is_empty();
+        self.stream_routes = listener.virtual_services.iter().filter(routes_streams).cloned().collect();
         if let Some(declared) = listener.port() {
             let protocol = Protocol::by_name(&declared.protocol);
             if bind::is_free(self.ctx, &bind, declared.number, protocol) {
                 for service in &listener.services {
-                    self.add(listener, service, declared.number, protocol, bind.clone());
+                    self.add(service, declared.number, protocol, bind.clone());
                 }
             }
             return;
@@ -45,7 +49,7 @@ impl Builder<'_, '_> {
         for service in &listener.services {
             for port in &service.ports {
                 if bind::is_free(self.ctx, &bind, port.number, port.protocol) {
-                    self.add_port(listener, service, port, &bind);
+                    self.add_port(service, port, &bind);
                 }
             }
         }
@@ -67,26 +71,20 @@ impl Builder<'_, '_> {
 
     /// A port of a service without address whose connections keep their destination has one listener for each
     /// endpoint; others one.
-    fn add_port(
-        &mut self,
-        listener: &EgressListener,
-        service: &Arc<Service>,
-        port: &ServicePort,
-        bind: &Bind,
-    ) {
+    fn add_port(&mut self, service: &Arc<Service>, port: &ServicePort, bind: &Bind) {
         let class = self.ctx.class();
         let by_endpoint = bind.addresses.is_empty()
             && service.resolution == Resolution::Passthrough
             && bind::address_of(class, service) == UNSPECIFIED_V4
             && (port.protocol.is_tcp() || port.protocol.is_unsupported());
         if !by_endpoint {
-            return self.add(listener, service, port.number, port.protocol, bind.clone());
+            return self.add(service, port.number, port.protocol, bind.clone());
         }
         let set = self.ctx.reader.endpoints(&service.host, &service.namespace);
         let mut endpoints =
             set.endpoints.iter().filter(|endpoint| endpoint.port_name == port.name).peekable();
         if endpoints.peek().is_none() && !service.is_kubernetes() && service.selector.is_empty() {
-            return self.add(listener, service, port.number, port.protocol, bind.clone());
+            return self.add(service, port.number, port.protocol, bind.clone());
         }
         let own = class.ip_addresses.first().map(ToString::to_string);
         for endpoint in endpoints {
@@ -98,19 +96,12 @@ impl Builder<'_, '_> {
             let mut addresses = vec![ip.clone()];
             addresses.extend(endpoint.additional_addresses.iter().cloned());
             let bind = Bind { addresses, to_port: bind.to_port };
-            self.add(listener, service, port.number, port.protocol, bind);
+            self.add(service, port.number, port.protocol, bind);
         }
     }
 
     /// Adds one port of one service to the listener that is responsible for it.
-    fn add(
-        &mut self,
-        listener: &EgressListener,
-        service: &Arc<Service>,
-        port: u32,
-        protocol: Protocol,
-        mut bind: Bind,
-    ) {
+    fn add(&mut self, service: &Arc<Service>, port: u32, protocol: Protocol, mut bind: Bind) {
         if service.resolution == Resolution::Alias || protocol == Protocol::Udp {
             return;
         }
@@ -135,7 +126,7 @@ impl Builder<'_, '_> {
             self.entries.add(bind, port, protocol, speaks, vec![chain]);
             return;
         }
-        let mut chains = self.tcp_chains(listener, service, port, protocol, &ranges, bind.primary());
+        let mut chains = self.tcp_chains(service, port, protocol, &ranges, bind.primary());
         if protocol.is_unsupported() {
             let own_table = !everywhere;
             let mut chain = http_chain(service, port, protocol, &bind, own_table);
@@ -147,7 +138,6 @@ impl Builder<'_, '_> {
 
     fn tcp_chains(
         &self,
-        listener: &EgressListener,
         service: &Service,
         port: u32,
         protocol: Protocol,
@@ -156,8 +146,8 @@ impl Builder<'_, '_> {
     ) -> Vec<Chain> {
         let class = self.ctx.class();
         let origin = Origin { gateways: &["mesh"], labels: &class.labels, namespace: &class.namespace, port };
-        let applicable: Vec<Arc<VirtualService>> = listener
-            .virtual_services
+        let applicable: Vec<Arc<VirtualService>> = self
+            .stream_routes
             .iter()
             .filter(|vs| vs.hosts.iter().any(|host| host.matches(&service.host)))
             .cloned()
