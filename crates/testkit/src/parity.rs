@@ -59,7 +59,12 @@ impl Scenario {
         let parity = shared.join("parity");
         let folder = parity.join("scenarios").join(name);
         let golden = parity.join("golden").join(name);
+        // What every scenario sees was there, one after the other, before the scenario's own objects were.
         let mut objects = documents(&parity.join("base/cluster.yaml"))?;
+        for (second, object) in objects.iter_mut().enumerate() {
+            created(object, &format!("2026-01-01T00:00:{second:02}Z"));
+        }
+        let base = objects.len();
         let mut files: Vec<PathBuf> =
             std::fs::read_dir(folder.join("config"))?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
         files.sort();
@@ -67,6 +72,7 @@ impl Scenario {
             objects.extend(documents(&file)?);
         }
         objects.extend(documents(&golden.join("endpointslices.yaml"))?);
+        objects.iter_mut().skip(base).for_each(|object| created(object, "2026-01-02T00:00:00Z"));
         let own = |file: &str| {
             let path = folder.join(file);
             if path.is_file() { path } else { parity.join("base").join(file) }
@@ -167,6 +173,13 @@ pub fn diff(recorded: Option<&Value>, generated: Option<&Value>) -> String {
     let text = |value: Option<&Value>| value.map(|v| format!("{v:#}")).unwrap_or_default();
     let (a, b) = (text(recorded), text(generated));
     crate::diff::lines(&a, &b)
+}
+
+/// Says when an object was created, unless it says so itself.
+fn created(object: &mut Value, moment: &str) {
+    if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.entry("creationTimestamp").or_insert_with(|| moment.into());
+    }
 }
 
 fn documents(path: &Path) -> Result<Vec<Value>> {
