@@ -11,7 +11,7 @@ const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
 /// How a policy of the workload's own namespace or of the root namespace stands to a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Attachment {
+pub(crate) enum Attachment {
     /// Not at all.
     None,
     /// It is attached to the whole namespace (or mesh).

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use proto::envoy::metadata::{
     MetadataKey, MetadataKind, metadata_key::PathSegment, metadata_key::path_segment::Segment, metadata_kind,
 };
-use proto::envoy::tracing::{CustomTag, custom_tag};
-use proto::istio::mesh::{self, tracing::custom_tag::Type as OfProxy};
-use proto::istio::telemetry::{self, tracing::custom_tag::Type as OfTelemetry};
+use proto::envoy::tracing as spans;
+use proto::istio::mesh::{Tracing, tracing as of_proxy};
+use proto::istio::telemetry::tracing as of_telemetry;
 
 use crate::Context;
 
@@ -20,14 +20,14 @@ const DRY_RUN: &[(&str, &str)] = &[
 ];
 
 /// The tags that Istio itself adds.
-pub(super) fn of_mesh(ctx: &Context<'_>) -> Vec<CustomTag> {
+pub(super) fn of_mesh(ctx: &Context<'_>) -> Vec<spans::CustomTag> {
     let class = ctx.class();
     // The canonical labels alone count; the injector derives them where a pod has none.
     let or = |value: &str, default: &str| (if value.is_empty() { default } else { value }).to_owned();
     let label = |key: &str, default: &str| or(class.labels.value(key).unwrap_or_default(), default);
     let service = label("service.istio.io/canonical-name", "unknown");
     let revision = label("service.istio.io/canonical-revision", "latest");
-    let mut tags: Vec<CustomTag> = DRY_RUN.iter().map(|(tag, key)| authorization(tag, key)).collect();
+    let mut tags: Vec<spans::CustomTag> = DRY_RUN.iter().map(|(tag, key)| authorization(tag, key)).collect();
     tags.push(literal("istio.canonical_revision", revision));
     tags.push(literal("istio.canonical_service", service));
     tags.push(literal("istio.cluster_id", or(&class.metadata.cluster_id, "unknown")));
@@ -37,62 +37,66 @@ pub(super) fn of_mesh(ctx: &Context<'_>) -> Vec<CustomTag> {
 }
 
 /// The tags of the ProxyConfig.
-pub(super) fn of_proxy_config(tracing: &mesh::Tracing) -> Vec<CustomTag> {
-    let tag = |(name, tag): (&String, &mesh::tracing::CustomTag)| {
+pub(super) fn of_proxy_config(config: &Tracing) -> Vec<spans::CustomTag> {
+    let tag = |(name, tag): (&String, &of_proxy::CustomTag)| {
         Some(match tag.r#type.as_ref()? {
-            OfProxy::Literal(literal) => self::literal(name, literal.value.clone()),
-            OfProxy::Environment(own) => environment(name, &own.name, &own.default_value),
-            OfProxy::Header(own) => header(name, &own.name, &own.default_value),
+            of_proxy::custom_tag::Type::Literal(literal) => self::literal(name, literal.value.clone()),
+            of_proxy::custom_tag::Type::Environment(own) => environment(name, &own.name, &own.default_value),
+            of_proxy::custom_tag::Type::Header(own) => header(name, &own.name, &own.default_value),
         })
     };
-    tracing.custom_tags.iter().filter_map(tag).collect()
+    config.custom_tags.iter().filter_map(tag).collect()
 }
 
 /// The tags of a Telemetry object.
-pub(super) fn of_telemetry(tags: &BTreeMap<String, telemetry::tracing::CustomTag>) -> Vec<CustomTag> {
-    let tag = |(name, tag): (&String, &telemetry::tracing::CustomTag)| {
+pub(super) fn of_telemetry(tags: &BTreeMap<String, of_telemetry::CustomTag>) -> Vec<spans::CustomTag> {
+    let tag = |(name, tag): (&String, &of_telemetry::CustomTag)| {
         Some(match tag.r#type.as_ref()? {
-            OfTelemetry::Literal(literal) => self::literal(name, literal.value.clone()),
-            OfTelemetry::Environment(own) => environment(name, &own.name, &own.default_value),
-            OfTelemetry::Header(own) => header(name, &own.name, &own.default_value),
-            OfTelemetry::Formatter(own) => custom(name, custom_tag::Type::Value(own.value.clone())),
+            of_telemetry::custom_tag::Type::Literal(literal) => self::literal(name, literal.value.clone()),
+            of_telemetry::custom_tag::Type::Environment(own) => {
+                environment(name, &own.name, &own.default_value)
+            }
+            of_telemetry::custom_tag::Type::Header(own) => header(name, &own.name, &own.default_value),
+            of_telemetry::custom_tag::Type::Formatter(own) => {
+                custom(name, spans::custom_tag::Type::Value(own.value.clone()))
+            }
         })
     };
     tags.iter().filter_map(tag).collect()
 }
 
-fn custom(tag: &str, kind: custom_tag::Type) -> CustomTag {
-    CustomTag { tag: tag.to_owned(), r#type: Some(kind) }
+fn custom(tag: &str, kind: spans::custom_tag::Type) -> spans::CustomTag {
+    spans::CustomTag { tag: tag.to_owned(), r#type: Some(kind) }
 }
 
-fn environment(tag: &str, name: &str, default_value: &str) -> CustomTag {
+fn environment(tag: &str, name: &str, default_value: &str) -> spans::CustomTag {
     custom(
         tag,
-        custom_tag::Type::Environment(custom_tag::Environment {
+        spans::custom_tag::Type::Environment(spans::custom_tag::Environment {
             name: name.to_owned(),
             default_value: default_value.to_owned(),
         }),
     )
 }
 
-fn header(tag: &str, name: &str, default_value: &str) -> CustomTag {
+fn header(tag: &str, name: &str, default_value: &str) -> spans::CustomTag {
     custom(
         tag,
-        custom_tag::Type::RequestHeader(custom_tag::Header {
+        spans::custom_tag::Type::RequestHeader(spans::custom_tag::Header {
             name: name.to_owned(),
             default_value: default_value.to_owned(),
         }),
     )
 }
 
-fn literal(tag: &str, value: String) -> CustomTag {
-    custom(tag, custom_tag::Type::Literal(custom_tag::Literal { value }))
+fn literal(tag: &str, value: String) -> spans::CustomTag {
+    custom(tag, spans::custom_tag::Type::Literal(spans::custom_tag::Literal { value }))
 }
 
-fn authorization(tag: &str, key: &str) -> CustomTag {
-    CustomTag {
+fn authorization(tag: &str, key: &str) -> spans::CustomTag {
+    spans::CustomTag {
         tag: tag.to_owned(),
-        r#type: Some(custom_tag::Type::Metadata(custom_tag::Metadata {
+        r#type: Some(spans::custom_tag::Type::Metadata(spans::custom_tag::Metadata {
             kind: Some(MetadataKind { kind: Some(metadata_kind::Kind::Request(metadata_kind::Request {})) }),
             metadata_key: Some(MetadataKey {
                 key: "envoy.filters.http.rbac".to_owned(),

@@ -165,9 +165,9 @@ fn http_logger(
     let mut config =
         envoy::grpc_access_log::HttpGrpcAccessLogConfig { common_config: Some(common), ..Default::default() };
     if let Some(settings) = settings {
-        config.additional_request_headers_to_log = settings.additional_request_headers_to_log.clone();
-        config.additional_response_headers_to_log = settings.additional_response_headers_to_log.clone();
-        config.additional_response_trailers_to_log = settings.additional_response_trailers_to_log.clone();
+        config.additional_request_headers_to_log.clone_from(&settings.additional_request_headers_to_log);
+        config.additional_response_headers_to_log.clone_from(&settings.additional_response_headers_to_log);
+        config.additional_response_trailers_to_log.clone_from(&settings.additional_response_trailers_to_log);
     }
     logger("envoy.access_loggers.http_grpc", proto::pack::any(&config))
 }

@@ -10,8 +10,8 @@ mod log_provider;
 mod metadata_exchange;
 mod provider;
 mod stats;
+mod trace;
 mod tracer;
-mod tracing;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub struct TelemetryFacts {
     tcp_logs: Vec<envoy::accesslog::AccessLog>,
     listener_logs: Vec<envoy::accesslog::AccessLog>,
     stats: Vec<proto::stats::PluginConfig>,
-    tracing: tracing::Tracing,
+    tracing: trace::Tracing,
     fingerprint: Fingerprint,
 }
 
@@ -74,7 +74,7 @@ impl TelemetryFacts {
         let class = ctx.class();
         let objects = ctx.reader.telemetries(&class.namespace, &class.labels);
         let loggers = access_log::select(ctx, direction, &objects);
-        let tracing = tracing::select(ctx, direction, &objects);
+        let tracing = trace::select(ctx, direction, &objects);
         let stats = match ctx.class().dialect {
             Dialect::Istio => stats::select(ctx, direction, &objects),
             Dialect::Stock => Vec::new(),

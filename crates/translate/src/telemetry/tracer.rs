@@ -4,6 +4,7 @@
 use prost::Name;
 use proto::envoy;
 use proto::envoy::google::{boolean, seconds};
+use proto::envoy::trace::tracing as tracers;
 use proto::istio::mesh::mesh_config::extension_provider::{
     DatadogTracingProvider, GrpcService, HttpHeader, HttpService, OpenTelemetryTracingProvider, Provider,
     SkyWalkingTracingProvider, ZipkinTracingProvider,
@@ -12,12 +13,12 @@ use proto::istio::mesh::mesh_config::extension_provider::{
     zipkin_tracing_provider::TraceContextOption,
 };
 
-use super::{log_provider, provider, tracing};
+use super::{log_provider, provider, trace};
 use crate::Context;
 
 /// A resolved provider.
 pub(super) struct Tracer {
-    pub(super) provider: envoy::trace::tracing::Http,
+    pub(super) provider: tracers::Http,
     pub(super) max_tag_length: u32,
     pub(super) spawn_upstream_span: bool,
     /// Set where the provider samples by itself.
@@ -88,7 +89,7 @@ fn skywalking(ctx: &Context<'_>, settings: &SkyWalkingTracingProvider) -> Option
 fn open_telemetry(ctx: &Context<'_>, settings: &OpenTelemetryTracingProvider) -> Option<Tracer> {
     let (cluster, host) = provider::cluster(ctx, &settings.service, settings.port)?;
     let mut config = envoy::trace::OpenTelemetryConfig {
-        service_name: tracing::service_name(ctx, settings.service_attribute_enrichment()),
+        service_name: trace::service_name(ctx, settings.service_attribute_enrichment()),
         ..Default::default()
     };
     match &settings.http {
@@ -200,9 +201,9 @@ fn extension<M: prost::Message + Name>(name: String, config: &M) -> envoy::core:
 }
 
 fn tracer<M: prost::Message + Name>(name: &str, config: &M, max_tag_length: u32) -> Tracer {
-    let config_type = envoy::trace::tracing::http::ConfigType::TypedConfig(proto::pack::any(config));
+    let config_type = tracers::http::ConfigType::TypedConfig(proto::pack::any(config));
     Tracer {
-        provider: envoy::trace::tracing::Http { name: name.to_owned(), config_type: Some(config_type) },
+        provider: tracers::Http { name: name.to_owned(), config_type: Some(config_type) },
         max_tag_length,
         spawn_upstream_span: false,
         sampling: None,

@@ -1,5 +1,7 @@
 //! `Sidecar.ingress`: ports that the user declares in place of those that services give (spec 4.2, 5.2; row L16).
 
+use std::net::IpAddr;
+
 use model::Protocol;
 use proto::istio::networking::CaptureMode;
 
@@ -47,6 +49,14 @@ pub(super) fn entries(ctx: &Context<'_>) -> Vec<Entry> {
 /// The pod's own address, so that loopback stays the workload's.
 fn default_bind(ctx: &Context<'_>) -> String {
     let class = ctx.class();
-    let global = class.ip_addresses.iter().find(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    let global = class.ip_addresses.iter().find(|ip| is_global_unicast(ip));
     global.map_or_else(|| class.ip_families.wildcard().to_owned(), ToString::to_string)
+}
+
+fn is_global_unicast(ip: &IpAddr) -> bool {
+    let is_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(is_local || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
 }

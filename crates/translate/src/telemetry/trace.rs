@@ -8,6 +8,7 @@ use proto::envoy::google::uint32;
 use proto::envoy::hcm::http_connection_manager;
 use proto::istio::mesh::mesh_config::extension_provider::ServiceAttributeEnrichment;
 use proto::istio::telemetry;
+use proto::istio::telemetry::tracing as telemetry_tracing;
 
 use super::{Direction, TelemetryObjects, custom_tags, tracer};
 use crate::Context;
@@ -28,7 +29,7 @@ struct Spec<'a> {
     provider: Option<&'a str>,
     disabled: bool,
     sampling: Option<f64>,
-    tags: Option<&'a BTreeMap<String, telemetry::tracing::CustomTag>>,
+    tags: Option<&'a BTreeMap<String, telemetry_tracing::CustomTag>>,
     by_request_id: bool,
     istio_tags: Option<bool>,
 }
