@@ -68,7 +68,9 @@ impl ProxyScope {
         let mut collected = Collected::default();
         // Gateways look at everything they may see, and know no Sidecar (row S09).
         if class.proxy_type != ProxyType::Sidecar {
-            services.iter().for_each(|service| collected.add(service));
+            for service in &services {
+                collected.add(service);
+            }
             let (unique, by_host) = collected.finish();
             let egress = vec![EgressListener { config: None, services, virtual_services }];
             let gateway = class.is_router().then(|| MergedGateway::build(&class, reader)).flatten();

@@ -92,7 +92,7 @@ impl TcpProxy {
             max_downstream_connection_duration: self.max_connection_duration.map(google::Duration::from),
             hash_policy: self
                 .hash_source_ip
-                .then(|| HashPolicy { policy_specifier: Some(source_ip) })
+                .then_some(HashPolicy { policy_specifier: Some(source_ip) })
                 .into_iter()
                 .collect(),
             tunneling_config: self.tunnel.as_ref().map(|tunnel| TunnelingConfig {

@@ -55,17 +55,12 @@ pub(crate) fn address_of<'s>(class: &ProxyClass, service: &'s Service) -> &'s st
             service.auto_addresses.iter().filter(suits).partition(|address| address.contains(':'));
         v4.first().or(v6.first()).map(|address| address.as_str())
     };
-    if !service.has_address() && class.metadata.dns_capture {
-        if let Some(address) = auto() {
-            return address;
-        }
-    }
-    if service.is_kubernetes() && service.has_address() {
-        if let Some(address) = service.addresses.iter().find(suits) {
-            return address;
-        }
-    }
-    service.default_address()
+    let suiting = if service.has_address() {
+        service.addresses.iter().find(suits).filter(|_| service.is_kubernetes()).map(String::as_str)
+    } else {
+        class.metadata.dns_capture.then(auto).flatten()
+    };
+    suiting.unwrap_or_else(|| service.default_address())
 }
 
 /// Where a TCP listener of a service binds, and the ranges its chains then need.
