@@ -30,6 +30,13 @@ pub(super) struct DomainStyle<'a> {
     pub dual_stack: bool,
 }
 
+impl Domains {
+    /// Those of a host that is no service.
+    pub(super) fn of_host(host: &str) -> Self {
+        Self { all: vec![bracketed(host)], short: Vec::new() }
+    }
+}
+
 impl DomainStyle<'_> {
     /// The domains of a service.
     pub(super) fn service(&self, service: &ListedService, class: &ProxyClass) -> Domains {
@@ -49,11 +56,6 @@ impl DomainStyle<'_> {
             self.push(&mut result.all, address);
         }
         result
-    }
-
-    /// The domains of a host that is no service.
-    pub(super) fn host(&self, host: &str) -> Domains {
-        Domains { all: vec![bracketed(host)], short: Vec::new() }
     }
 
     fn push(&self, domains: &mut Vec<String>, name: &str) {

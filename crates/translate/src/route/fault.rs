@@ -35,7 +35,6 @@ fn fault_delay(delay: &istio::Delay) -> Option<envoy::fault_common::FaultDelay> 
     Some(envoy::fault_common::FaultDelay {
         percentage: Some(percentage),
         fault_delay_secifier: Some(fault_delay::FaultDelaySecifier::FixedDelay(duration(span))),
-        ..Default::default()
     })
 }
 

@@ -29,8 +29,8 @@ pub(super) fn operations(headers: Option<&Headers>) -> Operations {
     let mut result = Operations::default();
     if let Some(request) = &headers.request {
         (result.request_add, result.request_remove) = changes(request);
-        result.authority =
-            authority(&request.set).or_else(|| authority(&request.add)).unwrap_or_default().to_owned();
+        let authority = authority(&request.set).or_else(|| authority(&request.add));
+        result.authority.push_str(authority.unwrap_or_default());
     }
     if let Some(response) = &headers.response {
         (result.response_add, result.response_remove) = changes(response);

@@ -13,7 +13,7 @@ use scope::EgressListener;
 use super::catch_all;
 use super::configuration::Head;
 use super::default_route::DefaultRoute;
-use super::domains::{DomainStyle, bracketed};
+use super::domains::{DomainStyle, Domains, bracketed};
 use super::names::RouteName;
 use super::proxy_headers::{self, ProxyHeaders};
 use super::selection::{Asker, Destinations, SelectedRoutes, select};
@@ -287,13 +287,13 @@ fn assign(
             }
             let domains = match service {
                 Some(service) => style.service(service, ctx.class()),
-                None => style.host(host),
+                None => Domains::of_host(host),
             };
             let is_free = |domain: &String| {
                 let stolen = known.contains(domain) && domains.short.contains(domain);
                 !stolen && taken.insert(domain.to_ascii_lowercase())
             };
-            let mut free: Vec<String> = domains.all.iter().cloned().collect();
+            let mut free: Vec<String> = domains.all.clone();
             free.retain(is_free);
             if port == 0 && group.port != 80 {
                 // A proxy for every port can only tell them apart by the port in the host.
