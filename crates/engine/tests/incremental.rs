@@ -16,6 +16,7 @@ fn an_endpoint_change_in_a_large_mesh_renders_one_resource_once() {
         // Ten namespaces make ten classes; the proxies of one namespace share theirs.
         world.connect(index, &proxy(&format!("p{index}"), &format!("ns{}", index % 10)));
     }
+    assert_eq!(world.engine.n_classes(), 10);
     world.stage(endpoint_slice("s7", "apps", &["10.1.0.1", "10.1.0.2"]));
     let report = world.commit();
     assert_eq!(report.n_rendered(), 1, "{:?}", report.rendered);
@@ -55,4 +56,23 @@ fn an_object_applied_again_unchanged_moves_nothing() {
     let report = world.commit();
     assert!(report.changed.is_empty() && report.pushed.is_empty());
     assert_eq!(report.n_rendered(), 0);
+}
+
+#[test]
+fn a_label_of_one_pod_makes_a_class_of_one_only_while_a_selector_mentions_it() {
+    let mut world = World::default();
+    for index in 0..5 {
+        world.connect(index, &proxy(&format!("p{index}"), "apps"));
+    }
+    assert_eq!(world.engine.n_classes(), 1);
+    let sidecar = serde_json::json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+        "metadata": {"name": "one", "namespace": "apps"},
+        "spec": {"workloadSelector": {"labels": {"statefulset.kubernetes.io/pod-name": "p3"}},
+            "egress": [{"hosts": ["./*"]}]}});
+    world.stage(sidecar.clone());
+    world.commit();
+    assert_eq!(world.engine.n_classes(), 5);
+    world.unstage(&sidecar);
+    world.commit();
+    assert_eq!(world.engine.n_classes(), 1);
 }

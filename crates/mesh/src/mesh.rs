@@ -13,7 +13,7 @@ use crate::endpoints::EndpointIndex;
 use crate::networks::NetworkGateways;
 use crate::policy::PeerAuthenticationIndex;
 use crate::virtual_service::VirtualServiceIndex;
-use crate::{Base, MeshSettings, Question, Service, kubernetes, service_entry};
+use crate::{Base, MentionedKeys, MeshSettings, Question, Service, kubernetes, service_entry};
 
 /// The questions with another answer than before, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,11 @@ impl ServiceIndex {
         Self { all, by_host }
     }
 
+    /// Every service, by age, one by one.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Service> {
+        self.all.iter().map(AsRef::as_ref)
+    }
+
     /// Every service, by age.
     pub(crate) fn all(&self) -> &[Arc<Service>] {
         &self.all
@@ -117,6 +122,7 @@ pub struct Mesh {
     destination_rules: Arc<DestinationRuleIndex>,
     peer_authentications: Arc<PeerAuthenticationIndex>,
     network_gateways: Arc<NetworkGateways>,
+    mentioned_keys: Arc<MentionedKeys>,
 }
 
 impl Mesh {
@@ -132,6 +138,7 @@ impl Mesh {
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
         let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
+        let mentioned_keys = Arc::new(MentionedKeys::build(&store, &settings, services.each()));
         Self {
             all,
             store,
@@ -145,6 +152,7 @@ impl Mesh {
             destination_rules,
             peer_authentications,
             network_gateways,
+            mentioned_keys,
         }
     }
 
@@ -232,6 +240,14 @@ impl Mesh {
         if !Arc::ptr_eq(&network_gateways, &self.network_gateways) {
             dirty.mark(&Question::NetworkGateways);
         }
+        let mentioned_keys = if touched(MentionedKeys::FED_BY) || !Arc::ptr_eq(&services, &self.services) {
+            kept(&self.mentioned_keys, MentionedKeys::build(&store, &settings, services.each()))
+        } else {
+            Arc::clone(&self.mentioned_keys)
+        };
+        if !Arc::ptr_eq(&mentioned_keys, &self.mentioned_keys) {
+            dirty.mark(&Question::MentionedKeys);
+        }
         let next = Self {
             all,
             store,
@@ -245,6 +261,7 @@ impl Mesh {
             destination_rules,
             peer_authentications,
             network_gateways,
+            mentioned_keys,
         };
         (next, dirty, keys)
     }
@@ -280,6 +297,10 @@ impl Mesh {
     /// Routes of VirtualServices that were left out because of their delegates.
     pub fn virtual_service_issues(&self) -> &[Issue] {
         self.virtual_services.issues()
+    }
+
+    pub(crate) fn mentioned_keys(&self) -> &MentionedKeys {
+        &self.mentioned_keys
     }
 
     pub(crate) fn settings(&self) -> &Arc<MeshSettings> {

@@ -17,6 +17,8 @@ use crate::{EndpointSet, Mesh, MeshSettings, Service, VirtualService};
 pub enum Question {
     /// MeshConfig, MeshNetworks, features.
     Settings,
+    /// Which label and metadata keys configuration mentions.
+    MentionedKeys,
     /// Which services exist, and everything about them but their endpoints.
     Services,
     /// One service.

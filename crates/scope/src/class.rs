@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 
-use mesh::{OwnService, Reader};
+use mesh::{MentionedKeys, OwnService, Reader, Resolution};
 use model::{Labels, Locality, Namespace};
 
-use crate::{Dialect, NodeMetadata, Proxy, ProxyType};
+use serde_json::Value;
+
+use crate::{Dialect, InterceptionMode, NodeMetadata, Proxy, ProxyType};
 
 /// Which IP families a proxy has, and which comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +76,7 @@ pub struct ProxyClass {
     pub node_name: String,
     /// Families of its addresses.
     pub ip_families: IpFamilies,
-    /// Its addresses, the first first.
+    /// Its addresses, the first first; empty where no translation shows them.
     pub ip_addresses: Vec<IpAddr>,
     /// Everything it says of itself that translation reads.
     pub metadata: NodeMetadata,
@@ -117,19 +119,24 @@ impl ProxyClass {
                 is_in_cluster,
             })
         };
+        let keys = reader.mentioned_keys();
         Self {
             proxy_type: proxy.proxy_type,
             dialect: proxy.dialect,
             namespace: proxy.config_namespace.clone(),
             dns_domain: proxy.dns_domain.clone(),
             node_cluster: proxy.cluster.clone(),
-            labels,
+            labels: Labels::new(labels.iter().filter(|(k, _)| matters(k, keys)).map(owned).collect()),
             network: proxy.network.clone(),
             locality,
-            node_name,
+            node_name: if keys.node { node_name } else { String::new() },
             ip_families: IpFamilies::of(&proxy.ip_addresses),
-            ip_addresses: proxy.ip_addresses.clone(),
-            metadata: proxy.metadata.clone(),
+            ip_addresses: if addresses_matter(proxy, &labels, &own_services, reader) {
+                proxy.ip_addresses.clone()
+            } else {
+                Vec::new()
+            },
+            metadata: metadata_of_class(metadata, keys),
             own_services,
         }
     }
@@ -149,4 +156,64 @@ fn labels(proxy: &Proxy, reader: &Reader<'_>) -> Labels {
     let mut labels = (*proxy.metadata.static_labels).clone();
     labels.extend((*known).clone());
     Labels::new(labels)
+}
+
+/// Labels that every pod, or every rollout, has a value of its own for. They count only when mentioned.
+const OF_ONE_POD: &[&str] = &[
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-completion-index",
+    "batch.kubernetes.io/job-name",
+    "controller-revision-hash",
+    "controller-uid",
+    "job-name",
+    "pod-template-generation",
+    "pod-template-hash",
+    "statefulset.kubernetes.io/pod-name",
+];
+
+fn matters(label: &str, keys: &MentionedKeys) -> bool {
+    !OF_ONE_POD.contains(&label) || keys.labels.contains(label)
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
+}
+
+/// Own addresses show in the configuration of a workload that listens at them, and of one that is itself an endpoint
+/// of a service whose endpoints each get a listener.
+fn addresses_matter(
+    proxy: &Proxy,
+    labels: &Labels,
+    own_services: &[OwnService],
+    reader: &Reader<'_>,
+) -> bool {
+    proxy.metadata.interception_mode == InterceptionMode::None
+        || own_services.iter().any(|own| own.service.resolution == Resolution::Passthrough)
+        || (proxy.proxy_type == ProxyType::Sidecar
+            && reader
+                .sidecar(&proxy.config_namespace, labels)
+                .is_some_and(|sidecar| !sidecar.spec.ingress.is_empty()))
+}
+
+/// Metadata less what only this one pod has, and what `ProxyClass` holds in better form.
+fn metadata_of_class(metadata: &NodeMetadata, keys: &MentionedKeys) -> NodeMetadata {
+    NodeMetadata {
+        labels: Labels::default(),
+        static_labels: Labels::default(),
+        annotations: Labels::default(),
+        instance_ips: Vec::new(),
+        name: String::new(),
+        node_name: String::new(),
+        owner: String::new(),
+        pod_ports: None,
+        app_containers: Vec::new(),
+        workload_entry: String::new(),
+        raw: metadata.raw.iter().filter(|(key, _)| keys.metadata.contains(*key)).map(cloned).collect(),
+        ..metadata.clone()
+    }
+}
+
+fn cloned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }

@@ -46,11 +46,14 @@ impl World {
 
 /// A sidecar.
 pub fn proxy(name: &str, namespace: &str) -> Proxy {
+    let number = name.bytes().fold(0_u32, |sum, byte| (sum * 10 + u32::from(byte)) % 250);
+    let ip = format!("10.9.0.{}", number + 1);
     Proxy::parse(&scope::Node {
-        id: format!("sidecar~10.9.0.1~{name}.{namespace}~{namespace}.svc.cluster.local"),
+        id: format!("sidecar~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
         cluster: format!("app.{namespace}"),
         metadata: json!({"NAMESPACE": namespace, "ISTIO_VERSION": "1.30.0", "CLUSTER_ID": "Kubernetes",
-            "DNS_CAPTURE": "true", "LABELS": {"app": "app"}, "INSTANCE_IPS": "10.9.0.1"}),
+            "DNS_CAPTURE": "true", "NAME": name, "INSTANCE_IPS": ip,
+            "LABELS": {"app": "app", "statefulset.kubernetes.io/pod-name": name}}),
         ..Default::default()
     })
     .expect("a valid node")
