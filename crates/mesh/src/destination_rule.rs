@@ -14,6 +14,9 @@ use proto::istio;
 
 use crate::{MeshSettings, Question, Reader, Service};
 
+#[cfg(test)]
+mod tests;
+
 /// One DestinationRule after merging with others of its host. Its `Hash` and equality are those of its fingerprint.
 #[derive(Clone, Debug)]
 pub struct MergedDestinationRule {

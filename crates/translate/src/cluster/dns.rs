@@ -15,7 +15,7 @@ pub(super) fn races(service: &Service) -> bool {
 }
 
 /// The families that a proxy looks up.
-pub(crate) fn lookup_family(families: IpFamilies, dual_stack: bool) -> DnsLookupFamily {
+fn lookup_family(families: IpFamilies, dual_stack: bool) -> DnsLookupFamily {
     if families.only_v6() {
         DnsLookupFamily::V6Only
     } else if families.dual() && dual_stack {

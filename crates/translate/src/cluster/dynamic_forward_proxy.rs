@@ -6,9 +6,6 @@ use mesh::Service;
 use model::Protocol;
 use proto::envoy;
 
-use super::dns;
-use crate::cluster::client::ClientFacts;
-
 const TYPE: &str = "envoy.clusters.dynamic_forward_proxy";
 
 /// The name of the DNS cache that the cluster of a host shares with filters.
@@ -22,28 +19,18 @@ pub(super) fn serves(protocol: Protocol) -> bool {
 }
 
 /// The DNS cache of a host, the same in cluster and filters.
-pub fn cache(host: &str, family: i32) -> envoy::dynamic_forward_proxy::DnsCacheConfig {
+pub fn cache(host: &str) -> envoy::dynamic_forward_proxy::DnsCacheConfig {
     envoy::dynamic_forward_proxy::DnsCacheConfig {
         name: cache_name(host),
-        dns_lookup_family: family,
+        dns_lookup_family: envoy::cluster::cluster::DnsLookupFamily::V4Only as i32,
         ..Default::default()
     }
 }
 
 /// Turns a cluster into one of this type.
-pub(super) fn make(
-    cluster: &mut envoy::cluster::Cluster,
-    client: &ClientFacts,
-    dual_stack: bool,
-    service: &Service,
-) {
-    let config = ClusterConfig {
-        cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(cache(
-            &service.host,
-            dns::lookup_family(client.families, dual_stack) as i32,
-        ))),
-        ..Default::default()
-    };
+pub(super) fn make(cluster: &mut envoy::cluster::Cluster, service: &Service) {
+    let specifier = ClusterImplementationSpecifier::DnsCacheConfig(cache(&service.host));
+    let config = ClusterConfig { cluster_implementation_specifier: Some(specifier), ..Default::default() };
     cluster.set_lb_policy(LbPolicy::ClusterProvided);
     cluster.cluster_discovery_type = Some(of(&config));
 }

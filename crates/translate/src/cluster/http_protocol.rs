@@ -17,7 +17,7 @@ enum Upstream {
     #[default]
     Unsaid,
     Http1,
-    Http2(Http2ProtocolOptions),
+    Http2(Box<Http2ProtocolOptions>),
     AsDownstream,
 }
 
@@ -40,7 +40,7 @@ impl ProtocolOptions {
     /// HTTP/2, unless another protocol was chosen before.
     pub(super) fn choose_http2(&mut self) {
         if matches!(self.upstream, Upstream::Unsaid) {
-            self.upstream = Upstream::Http2(Http2ProtocolOptions::default());
+            self.upstream = Upstream::Http2(Box::default());
         }
     }
 
@@ -86,7 +86,7 @@ impl ProtocolOptions {
         };
         let upstream = match self.upstream {
             Upstream::Unsaid | Upstream::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(http1)),
-            Upstream::Http2(options) => explicit(ProtocolConfig::Http2ProtocolOptions(options)),
+            Upstream::Http2(options) => explicit(ProtocolConfig::Http2ProtocolOptions(*options)),
             Upstream::AsDownstream => {
                 UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
                     http_protocol_options: Some(http1),

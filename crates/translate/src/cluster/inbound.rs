@@ -161,7 +161,7 @@ fn rule_of(ctx: &Context<'_>, service: &Service) -> Option<Arc<MergedDestination
 fn pool_of(ctx: &Context<'_>, port: u32) -> Option<ConnectionPoolSettings> {
     let sidecar = &ctx.scope.sidecar.as_ref()?.spec;
     let listener = sidecar.ingress.iter().find(|l| l.port.as_ref().is_some_and(|p| p.number == port));
-    listener.and_then(|l| l.connection_pool.clone()).or_else(|| sidecar.inbound_connection_pool.clone())
+    listener.and_then(|l| l.connection_pool).or(sidecar.inbound_connection_pool)
 }
 
 impl Input for InboundClusterInput {

@@ -62,10 +62,7 @@ pub(super) fn apply(
         SimpleLb::RoundRobin => {
             cluster.set_lb_policy(LbPolicy::RoundRobin);
             cluster.lb_config = slow_start(settings).map(|slow| {
-                LbConfig::RoundRobinLbConfig(RoundRobinLbConfig {
-                    slow_start_config: Some(slow),
-                    ..Default::default()
-                })
+                LbConfig::RoundRobinLbConfig(RoundRobinLbConfig { slow_start_config: Some(slow) })
             });
         }
         SimpleLb::Random => cluster.set_lb_policy(LbPolicy::Random),
@@ -93,7 +90,7 @@ fn consistent_hash(cluster: &mut envoy::cluster::Cluster, hash: &ConsistentHashL
         Some(HashAlgorithm::Maglev(maglev)) => {
             cluster.set_lb_policy(LbPolicy::Maglev);
             if let Some(size) = stated(maglev.table_size) {
-                let table = MaglevLbConfig { table_size: Some(google::uint64(size)), ..Default::default() };
+                let table = MaglevLbConfig { table_size: Some(google::uint64(size)) };
                 cluster.lb_config = Some(LbConfig::MaglevLbConfig(table));
             }
         }

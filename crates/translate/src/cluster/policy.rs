@@ -74,3 +74,52 @@ impl<'a> EffectivePolicy<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::istio::networking::{
+        ClientTlsSettings, ConnectionPoolSettings, OutlierDetection, PortSelector, TrafficPolicy,
+        traffic_policy::{PortTrafficPolicy, RetryBudget},
+    };
+
+    use super::EffectivePolicy;
+
+    fn rule() -> TrafficPolicy {
+        TrafficPolicy {
+            connection_pool: Some(ConnectionPoolSettings::default()),
+            outlier_detection: Some(OutlierDetection::default()),
+            retry_budget: Some(RetryBudget::default()),
+            ..Default::default()
+        }
+    }
+
+    fn for_port(number: u32) -> PortTrafficPolicy {
+        let tls = Some(ClientTlsSettings::default());
+        PortTrafficPolicy { port: Some(PortSelector { number }), tls, ..Default::default() }
+    }
+
+    #[test]
+    fn an_entry_for_the_port_inherits_nothing() {
+        let policy = TrafficPolicy { port_level_settings: vec![for_port(80)], ..rule() };
+        let (of_80, _) = EffectivePolicy::of_port(Some(&policy), 80);
+        assert!(of_80.tls.is_some() && of_80.connection_pool.is_none() && of_80.retry_budget.is_none());
+        let (of_81, _) = EffectivePolicy::of_port(Some(&policy), 81);
+        assert!(of_81.tls.is_none() && of_81.connection_pool.is_some());
+    }
+
+    #[test]
+    fn a_subset_replaces_what_it_states() {
+        let subset = TrafficPolicy { tls: Some(ClientTlsSettings::default()), ..Default::default() };
+        let rule = rule();
+        let policy = EffectivePolicy::of_subset(Some(&rule), Some(&subset), 80);
+        assert!(policy.tls.is_some() && policy.connection_pool.is_some() && policy.retry_budget.is_some());
+    }
+
+    #[test]
+    fn a_port_of_a_subset_replaces_the_four_settings_of_ports() {
+        let subset = TrafficPolicy { port_level_settings: vec![for_port(80)], ..Default::default() };
+        let rule = rule();
+        let policy = EffectivePolicy::of_subset(Some(&rule), Some(&subset), 80);
+        assert!(policy.tls.is_some() && policy.connection_pool.is_none() && policy.retry_budget.is_some());
+    }
+}
