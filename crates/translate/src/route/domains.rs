@@ -37,6 +37,12 @@ impl Domains {
     }
 }
 
+/// Every name by which a host may be called from the proxy's namespace.
+pub(crate) fn names_of(host: &str, proxy_domain: &str, absolute: bool) -> Vec<String> {
+    let style = DomainStyle { proxy_domain, port: None, absolute, dual_stack: false };
+    std::iter::once(host.to_owned()).chain(style.short_forms(host)).collect()
+}
+
 impl DomainStyle<'_> {
     /// The domains of a service.
     pub(super) fn service(&self, service: &ListedService, class: &ProxyClass) -> Domains {

@@ -34,7 +34,9 @@ mod stateful_session;
 mod timeout;
 mod virtual_host;
 
+pub(crate) use domains::names_of;
 pub use inbound::{InboundRoute, inbound};
+pub(crate) use services::aliases;
 
 use crate::{Context, Resource};
 

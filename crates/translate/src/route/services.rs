@@ -51,7 +51,7 @@ pub(super) fn listed(listener: &EgressListener, port: u32) -> BTreeMap<Host, Lis
 }
 
 /// Every ExternalName service of the listener with the service it finally stands for.
-fn aliases(listener: &EgressListener) -> BTreeMap<Host, Host> {
+pub(crate) fn aliases(listener: &EgressListener) -> BTreeMap<Host, Host> {
     let direct: BTreeMap<&Host, &Host> = listener
         .services
         .iter()

@@ -70,8 +70,14 @@ pub(crate) fn of_service(ctx: &Context<'_>, service: &Service) -> (Vec<String>, 
     if address.contains('/') {
         return (wildcards(class), vec![address.to_owned()]);
     }
-    let any = address == UNSPECIFIED_V4 && service.registry == Registry::External;
-    let addresses = if any { wildcards(class) } else { vec![address.to_owned()] };
+    if address == UNSPECIFIED_V4 && service.registry == Registry::External {
+        return (wildcards(class), Vec::new());
+    }
+    let mut addresses = vec![address.to_owned()];
+    if ctx.settings().features.dual_stack && class.ip_families.dual() && address != UNSPECIFIED_V4 {
+        let all = if service.has_address() { &service.addresses } else { &service.auto_addresses };
+        addresses.extend(all.iter().filter(|other| *other != address).cloned());
+    }
     (addresses, Vec::new())
 }
 

@@ -10,6 +10,7 @@ mod chain;
 mod entry;
 mod http_proxy;
 mod select;
+mod stream_port;
 mod tcp;
 mod tls;
 

@@ -1,23 +1,26 @@
 //! The services of every egress listener to listeners in the making (spec 4.1; rows L01 to L06, L28, L29).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh::{EndpointAddress, Resolution, Service, ServicePort, UNSPECIFIED_V4, VirtualService};
-use model::Protocol;
+use model::{Host, Protocol};
 use proto::istio::networking::CaptureMode;
 use scope::{EgressListener, InterceptionMode};
 
 use super::bind::{self, Bind};
 use super::chain::{Chain, Content, HttpContent};
 use super::entry::{Entries, Entry};
+use super::stream_port::StreamPort;
 use super::{tcp, tls};
-use crate::Context;
 use crate::listener::address::UNIX_PREFIX;
 use crate::listener::tcp_route::Origin;
+use crate::{Context, route};
 
 /// All outbound listeners of services, in the order of their names.
 pub(crate) fn entries(ctx: &Context<'_>) -> impl Iterator<Item = Entry> {
-    let mut builder = Builder { ctx, entries: Entries::default(), stream_routes: Vec::new() };
+    let mut builder =
+        Builder { ctx, entries: Entries::default(), stream_routes: Vec::new(), aliases: BTreeMap::new() };
     for listener in &ctx.scope.egress {
         builder.add_listener(listener);
     }
@@ -29,6 +32,8 @@ struct Builder<'c, 'a> {
     entries: Entries,
     /// VirtualServices of the listener at hand that say something of TCP or TLS.
     stream_routes: Vec<Arc<VirtualService>>,
+    /// Its services that stand for others.
+    aliases: BTreeMap<Host, Host>,
 }
 
 impl Builder<'_, '_> {
@@ -36,6 +41,7 @@ impl Builder<'_, '_> {
         let bind = self.declared_bind(listener);
         let routes_streams = |vs: &&Arc<VirtualService>| !vs.spec.tcp.is_empty() || !vs.spec.tls.is_empty();
         self.stream_routes = listener.virtual_services.iter().filter(routes_streams).cloned().collect();
+        self.aliases = route::aliases(listener);
         if let Some(declared) = listener.port() {
             let protocol = Protocol::by_name(&declared.protocol);
             if bind::is_free(self.ctx, &bind, declared.number, protocol) {
@@ -152,11 +158,16 @@ impl Builder<'_, '_> {
             .filter(|vs| vs.hosts.iter().any(|host| host.matches(&service.host)))
             .cloned()
             .collect();
-        if protocol.is_tls() {
-            tls::chains(self.ctx, service, &applicable, ranges, &origin, address, protocol)
-        } else {
-            tcp::chains(self.ctx, service, &applicable, ranges, &origin, protocol)
-        }
+        let port = StreamPort {
+            service,
+            protocol,
+            virtual_services: &applicable,
+            address,
+            ranges,
+            origin,
+            aliases: &self.aliases,
+        };
+        if protocol.is_tls() { tls::chains(self.ctx, &port) } else { tcp::chains(self.ctx, &port) }
     }
 }
 

@@ -1,25 +1,15 @@
 //! TCP ports to chains told apart by destination (spec 4.1, row L08): `tcp` routes of VirtualServices for the host,
 //! then the service, unless a route took everything.
 
-use std::sync::Arc;
-
-use mesh::{Service, VirtualService};
-use model::Protocol;
-
 use super::chain::{Chain, Content, TcpContent};
+use super::stream_port::StreamPort;
 use crate::Context;
 use crate::listener::tcp_proxy::TcpProxy;
-use crate::listener::tcp_route::{self, Origin, ProtocolFilter};
+use crate::listener::tcp_route::{self, ProtocolFilter};
 
 /// The chains of a TCP port of a service.
-pub(crate) fn chains(
-    ctx: &Context<'_>,
-    service: &Service,
-    virtual_services: &[Arc<VirtualService>],
-    ranges: &[String],
-    origin: &Origin<'_>,
-    protocol: Protocol,
-) -> Vec<Chain> {
+pub(crate) fn chains(ctx: &Context<'_>, port: &StreamPort<'_>) -> Vec<Chain> {
+    let StreamPort { service, protocol, virtual_services, ranges, origin, .. } = *port;
     let content = |proxy: TcpProxy| {
         Content::Tcp(TcpContent { proxy, protocol: ProtocolFilter::of(ctx, protocol), resolves: None })
     };

@@ -2,27 +2,20 @@
 //! VirtualServices for the host, or one for the service.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use mesh::{Resolution, Service, VirtualService};
-use model::{Host, Protocol};
+use mesh::{Resolution, Service};
+use model::Host;
 
 use super::bind;
 use super::chain::{Chain, Content, TcpContent};
-use crate::Context;
-use crate::listener::tcp_route::{self, Origin, ProtocolFilter};
+use super::stream_port::StreamPort;
+use crate::listener::tcp_route::{self, ProtocolFilter};
+use crate::{Context, route};
 
 /// The chains of a TLS port of a service.
-pub(crate) fn chains(
-    ctx: &Context<'_>,
-    service: &Service,
-    virtual_services: &[Arc<VirtualService>],
-    ranges: &[String],
-    origin: &Origin<'_>,
-    address: &str,
-    protocol: Protocol,
-) -> Vec<Chain> {
-    let mut ranges = ranges.to_vec();
+pub(crate) fn chains(ctx: &Context<'_>, port: &StreamPort<'_>) -> Vec<Chain> {
+    let StreamPort { service, protocol, virtual_services, origin, .. } = *port;
+    let mut ranges = port.ranges.to_vec();
     let mut seen = BTreeSet::new();
     let mut chains = Vec::new();
     for vs in virtual_services {
@@ -53,7 +46,7 @@ pub(crate) fn chains(
     if chains.is_empty() {
         let resolves = resolved_name(service).map(|host| (host, origin.port));
         let chain = Chain {
-            server_names: server_names(ctx, service, &ranges, address),
+            server_names: server_names(ctx, port, &ranges),
             ranges,
             ..Chain::of(Content::Tcp(TcpContent {
                 proxy: tcp_route::direct(ctx, service, origin.port),
@@ -73,26 +66,18 @@ pub(crate) fn resolved_name(service: &Service) -> Option<Host> {
 
 /// SNI tells services apart that share an address. One with an address of its own needs none, unless its names are
 /// resolved by SNI.
-fn server_names(ctx: &Context<'_>, service: &Service, ranges: &[String], address: &str) -> Vec<String> {
+fn server_names(ctx: &Context<'_>, port: &StreamPort<'_>, ranges: &[String]) -> Vec<String> {
     let wildcard = ctx.class().ip_families.wildcard();
+    let service = port.service;
     let (own, _) = bind::of_service(ctx, service);
-    let shared = own.first().is_some_and(|own| own == wildcard) && address == wildcard;
+    let shared = own.first().is_some_and(|own| own == wildcard) && port.address == wildcard;
     if ranges.is_empty() && !shared && resolved_name(service).is_none() {
         return Vec::new();
     }
     let mut names = vec![service.host.to_string()];
-    let aliases = ctx.scope.services.iter().filter(|alias| {
-        alias.resolution == Resolution::Alias
-            && alias.kubernetes.external_name.as_deref() == Some(service.host.as_str())
-    });
-    for alias in aliases {
-        names.push(alias.host.to_string());
-        names.push(format!("{}.", alias.host));
-        if alias.namespace == *ctx.scope.namespace() {
-            names.push(alias.name.clone());
-        }
-        names.push(format!("{}.{}", alias.name, alias.namespace));
-        names.push(format!("{}.{}.svc", alias.name, alias.namespace));
+    let absolute = ctx.settings().features.absolute_fqdn_domain;
+    for (alias, _) in port.aliases.iter().filter(|(_, concrete)| **concrete == service.host) {
+        names.extend(route::names_of(alias, &ctx.class().dns_domain, absolute));
     }
     names
 }
