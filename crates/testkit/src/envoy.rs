@@ -3,9 +3,11 @@
 mod admin;
 mod bootstrap;
 mod process;
+mod static_resources;
 #[cfg(test)]
 mod tests;
 
 pub use admin::Admin;
 pub use bootstrap::{Bootstrap, Node, NodeKind, Protocol};
-pub use process::{Envoy, NEWEST, OLDEST, binary};
+pub use process::{Envoy, NEWEST, OLDEST, binary, validate};
+pub use static_resources::static_bootstrap;

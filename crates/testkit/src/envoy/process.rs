@@ -45,12 +45,7 @@ impl Envoy {
 
     /// Lets Envoy check a bootstrap without running it; the error is what Envoy says.
     pub fn validate(binary: &Path, bootstrap: &Bootstrap, folder: &Path) -> io::Result<()> {
-        let file = write_bootstrap(bootstrap, folder)?;
-        let output = Command::new(binary).args(["--mode", "validate", "--config-path"]).arg(file).output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+        validate(binary, &write_bootstrap(bootstrap, folder)?)
     }
 
     /// The admin pages.
@@ -79,6 +74,17 @@ impl Envoy {
             None => waited,
         }
     }
+}
+
+/// Lets Envoy check a bootstrap file without running it; the error is what Envoy says.
+pub fn validate(binary: &Path, file: &Path) -> io::Result<()> {
+    let mut command = Command::new(binary);
+    command.args(["--mode", "validate", "--concurrency", "1", "--log-level", "warning", "--config-path"]);
+    let output = command.arg(file).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 fn write_bootstrap(bootstrap: &Bootstrap, folder: &Path) -> io::Result<PathBuf> {
