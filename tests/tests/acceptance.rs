@@ -93,9 +93,9 @@ fn refusals(jobs: &[(&str, &Path, &Path)]) -> BTreeMap<String, String> {
     refused.into_inner().expect("no panic")
 }
 
-/// The lines that say why.
+/// The first line that says why, and the last, which stands behind a dump of the message at fault.
 fn said(text: &str) -> String {
-    let lines: Vec<&str> =
-        text.lines().filter(|line| line.contains("[critical]") || line.contains("[error]")).collect();
-    if lines.is_empty() { text.to_owned() } else { lines.join("\n") }
+    let critical = text.lines().find(|line| line.contains("[critical]"));
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    [critical, last].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }

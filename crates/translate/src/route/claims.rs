@@ -13,16 +13,25 @@ const HEADER: &str = "@request.auth.claims";
 pub(super) fn matcher(name: &str, value: Option<StringMatcher>) -> Option<MetadataMatcher> {
     let path = ["payload"].into_iter().chain(claim(name)?);
     let segment = |key: &str| PathSegment { segment: Some(Segment::Key(key.to_owned())) };
-    let text = ValueMatcher { match_pattern: Some(MatchPattern::StringMatch(value.unwrap_or_default())) };
-    let list = ListMatcher { match_pattern: Some(list_matcher::MatchPattern::OneOf(Box::new(text.clone()))) };
-    let list = ValueMatcher { match_pattern: Some(MatchPattern::ListMatch(Box::new(list))) };
-    let either = MatchPattern::OrMatch(OrMatcher { value_matchers: vec![list, text] });
+    let pattern = match value.filter(|value| value.match_pattern.is_some()) {
+        Some(value) => either(value),
+        // Envoy refuses the whole route table for a text matcher that says nothing.
+        None => MatchPattern::PresentMatch(true),
+    };
     Some(MetadataMatcher {
         filter: "envoy.filters.http.jwt_authn".to_owned(),
         path: path.map(segment).collect(),
-        value: Some(ValueMatcher { match_pattern: Some(either) }),
+        value: Some(ValueMatcher { match_pattern: Some(pattern) }),
         ..Default::default()
     })
+}
+
+/// A list with such a text, or such a text.
+fn either(value: StringMatcher) -> MatchPattern {
+    let text = ValueMatcher { match_pattern: Some(MatchPattern::StringMatch(value)) };
+    let list = ListMatcher { match_pattern: Some(list_matcher::MatchPattern::OneOf(Box::new(text.clone()))) };
+    let list = ValueMatcher { match_pattern: Some(MatchPattern::ListMatch(Box::new(list))) };
+    MatchPattern::OrMatch(OrMatcher { value_matchers: vec![list, text] })
 }
 
 /// The nested claim names after the header: `.a.b` or `[a][b]`.
