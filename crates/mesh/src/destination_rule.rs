@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use config::{ConfigStore, Kind, Object};
+use config::{ConfigStore, Object};
 use model::{Fingerprint, Host, Labels, Namespace, Timestamp};
 use proto::istio;
 
-use crate::{MeshSettings, Question, Reader, Service};
+use crate::{Dirty, MeshSettings, Question, Reader, Service};
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +52,10 @@ impl Hash for MergedDestinationRule {
     }
 }
 
+fn fingerprint(object: &Object<istio::networking::DestinationRule>, settings: &MeshSettings) -> Fingerprint {
+    Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint))
+}
+
 impl MergedDestinationRule {
     fn of(object: &Object<istio::networking::DestinationRule>, settings: &MeshSettings) -> Self {
         let namespace = object.meta.namespace.clone();
@@ -68,7 +72,7 @@ impl MergedDestinationRule {
             from: vec![(namespace.clone(), object.meta.name.to_string())],
             export_to,
             namespace,
-            fingerprint: Fingerprint::of_hash(&(object.fingerprint, settings.fingerprint)),
+            fingerprint: fingerprint(object, settings),
         }
     }
 
@@ -119,7 +123,7 @@ struct ByHost {
 }
 
 impl ByHost {
-    fn add(&mut self, rule: &MergedDestinationRule) {
+    fn add(&mut self, rule: &Arc<MergedDestinationRule>) {
         let map = if rule.host.is_wildcard() { &mut self.wildcard } else { &mut self.exact };
         let list = map.entry(rule.host.clone()).or_default();
         let mut separate = true;
@@ -141,8 +145,17 @@ impl ByHost {
             Arc::make_mut(known).merge(rule);
         }
         if separate {
-            list.push(Arc::new(rule.clone()));
+            list.push(Arc::clone(rule));
         }
+    }
+
+    /// Exact hosts whose rules differ from those in `old`, and whether rules of wildcards do.
+    fn differences<'a>(&'a self, old: &'a Self) -> (Vec<&'a Host>, bool) {
+        let hosts = self.exact.keys().chain(old.exact.keys());
+        (
+            hosts.filter(|host| self.exact.get(*host) != old.exact.get(*host)).collect(),
+            self.wildcard != old.wildcard,
+        )
     }
 
     /// The rules of the most specific host that covers `host`.
@@ -159,6 +172,8 @@ impl ByHost {
 /// All rules by namespace and host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DestinationRuleIndex {
+    /// Every rule by itself, by namespace and name.
+    single: BTreeMap<(Namespace, Arc<str>), Arc<MergedDestinationRule>>,
     /// What clients of a namespace find there.
     local: BTreeMap<Namespace, ByHost>,
     /// What clients of other namespaces find there.
@@ -168,21 +183,28 @@ pub struct DestinationRuleIndex {
 }
 
 impl DestinationRuleIndex {
-    /// Indexes every rule of the store.
-    pub fn build(store: &ConfigStore, settings: &MeshSettings) -> Self {
-        let mut rules: Vec<_> = store
-            .destination_rules()
-            .iter()
-            .map(|object| MergedDestinationRule::of(object, settings))
-            .collect();
-        rules.sort_by(|a, b| {
-            let key = |r: &MergedDestinationRule| {
-                (r.selector().is_none(), r.creation, r.name.clone(), r.namespace.clone())
+    /// Indexes every rule of the store; rules that `previous` has with the same content are not read again.
+    pub(crate) fn build(store: &ConfigStore, settings: &MeshSettings, previous: Option<&Self>) -> Self {
+        let mut index = Self::default();
+        for object in store.destination_rules() {
+            let key = (object.meta.namespace.clone(), Arc::clone(&object.meta.name));
+            let known = previous.and_then(|previous| previous.single.get(&key));
+            let rule = match known.filter(|rule| rule.fingerprint == fingerprint(object, settings)) {
+                Some(rule) => Arc::clone(rule),
+                None => Arc::new(MergedDestinationRule::of(object, settings)),
             };
-            key(a).cmp(&key(b))
+            index.single.insert(key, rule);
+        }
+        let mut rules: Vec<_> = index.single.values().cloned().collect();
+        rules.sort_by(|a, b| {
+            let selecting_first = a.selector().is_none().cmp(&b.selector().is_none());
+            let age = |rule: &MergedDestinationRule| rule.creation;
+            selecting_first
+                .then_with(|| age(a).cmp(&age(b)))
+                .then_with(|| a.name.cmp(&b.name))
+                .then_with(|| a.namespace.cmp(&b.namespace))
         });
         let root = settings.root_namespace();
-        let mut index = Self::default();
         for rule in &rules {
             if rule.serves_own_namespace() {
                 index.local.entry(rule.namespace.clone()).or_default().add(rule);
@@ -194,6 +216,26 @@ impl DestinationRuleIndex {
             }
         }
         index
+    }
+
+    /// Marks the questions about rules that have another answer than in `old`.
+    pub(crate) fn mark_changes_since(&self, old: &Self, dirty: &mut Dirty) {
+        let none = ByHost::default();
+        let mut mark = |(hosts, wildcards): (Vec<&Host>, bool)| {
+            for host in hosts {
+                dirty.mark(&Question::DestinationRules(host.clone()));
+            }
+            if wildcards {
+                dirty.mark(&Question::WildcardDestinationRules);
+            }
+        };
+        for (new, old) in [(&self.local, &old.local), (&self.exported, &old.exported)] {
+            for namespace in new.keys().chain(old.keys()) {
+                let (new, old) = (new.get(namespace).unwrap_or(&none), old.get(namespace).unwrap_or(&none));
+                mark(new.differences(old));
+            }
+        }
+        mark(self.root.differences(&old.root));
     }
 
     /// The rules for calls from `client` to `service`, those that select their clients first.
@@ -247,6 +289,11 @@ impl DestinationRuleIndex {
 }
 
 impl Reader<'_> {
+    fn note_rules_of(&self, service: &Service) {
+        self.note(&Question::DestinationRules(service.host.clone()));
+        self.note(&Question::WildcardDestinationRules);
+    }
+
     /// The rule for calls from workloads with `labels` in namespace `client` to `service`.
     pub fn destination_rule(
         &self,
@@ -254,7 +301,7 @@ impl Reader<'_> {
         labels: &Labels,
         service: &Service,
     ) -> Option<Arc<MergedDestinationRule>> {
-        self.note(&Question::Kind(Kind::DestinationRule));
+        self.note_rules_of(service);
         let root = self.settings().root_namespace();
         self.mesh().destination_rules().outbound(client, labels, service, &root)
     }
@@ -265,7 +312,7 @@ impl Reader<'_> {
         client: &Namespace,
         service: &Service,
     ) -> Option<Arc<MergedDestinationRule>> {
-        self.note(&Question::Kind(Kind::DestinationRule));
+        self.note_rules_of(service);
         let root = self.settings().root_namespace();
         self.mesh().destination_rules().inbound(client, service, &root)
     }

@@ -135,7 +135,7 @@ impl Mesh {
         let services = Arc::new(ServiceIndex::build(&store, &settings));
         let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings, None));
-        let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings));
+        let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings, None));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
         let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
         let mentioned_keys = Arc::new(MentionedKeys::build(&store, &settings, services.each()));
@@ -215,10 +215,9 @@ impl Mesh {
             Arc::clone(&self.virtual_services)
         };
         let destination_rules = if touched(&[Kind::DestinationRule]) {
-            let next = kept(&self.destination_rules, DestinationRuleIndex::build(&store, &settings));
-            if !Arc::ptr_eq(&next, &self.destination_rules) {
-                dirty.mark(&Question::Kind(Kind::DestinationRule));
-            }
+            let known = &self.destination_rules;
+            let next = kept(known, DestinationRuleIndex::build(&store, &settings, Some(known)));
+            next.mark_changes_since(known, &mut dirty);
             next
         } else {
             Arc::clone(&self.destination_rules)

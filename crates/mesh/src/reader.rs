@@ -31,6 +31,10 @@ pub enum Question {
     NetworkGateways,
     /// Whether every endpoint behind a port of one service can be reached through a tunnel.
     Tunnels(Host, Namespace),
+    /// The DestinationRules of one exact host.
+    DestinationRules(Host),
+    /// The DestinationRules of wildcard hosts.
+    WildcardDestinationRules,
     /// Everything about the objects of one kind.
     Kind(Kind),
     /// The objects of one kind in one namespace.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{Host, Labels, Namespace};
 use serde_json::{Value, json};
 
-use crate::{Base, MergedDestinationRule, Mesh, Reader};
+use crate::{Base, MergedDestinationRule, Mesh, Question, Reader};
 
 fn rule(namespace: &str, name: &str, spec: Value) -> Value {
     json!({
@@ -111,4 +111,20 @@ fn a_rule_that_selects_clients_counts_for_them_in_its_own_namespace_alone() {
     assert_eq!(chosen(&rules, "desk", till.clone()).unwrap().name, "some");
     assert_eq!(chosen(&rules, "desk", Labels::default()).unwrap().name, "all");
     assert!(chosen(&rules, "hall", till).is_none());
+}
+
+#[test]
+fn a_changed_rule_concerns_its_own_host_alone() {
+    let object = |spec: Value| config::parse(rule("shop", "a", spec), "test").unwrap().unwrap();
+    let host = |name: &str| Question::DestinationRules(Host::from(format!("{name}.shop.svc.cluster.local")));
+    let mesh = Mesh::build([object(json!({"host": "db"}))].into_iter().collect(), Arc::new(Base::default()));
+    let changed = [object(json!({"host": "db", "subsets": [{"name": "one"}]}))];
+    let (mesh, dirty, _) = mesh.advance(changed.into_iter().collect());
+    assert!(dirty.ids().contains(&host("db").id()));
+    assert!(!dirty.ids().contains(&host("web").id()));
+    assert!(!dirty.ids().contains(&Question::WildcardDestinationRules.id()));
+    let (_, dirty, _) =
+        mesh.advance([object(json!({"host": "*.shop.svc.cluster.local"}))].into_iter().collect());
+    assert!(dirty.ids().contains(&host("db").id()));
+    assert!(dirty.ids().contains(&Question::WildcardDestinationRules.id()));
 }

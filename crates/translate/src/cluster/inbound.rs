@@ -16,7 +16,7 @@ use super::client::ClientFacts;
 use super::http_protocol::ProtocolOptions;
 use super::policy::EffectivePolicy;
 use super::stat_name::{self, Subject};
-use super::{base, connection_pool, metadata, upstream_protocol};
+use super::{base, connection_pool, metadata, port_override, upstream_protocol};
 use crate::{Context, Input, Rendered, Resource};
 
 /// Envoy's longest duration: such clusters forget no connection.
@@ -180,13 +180,15 @@ impl Input for InboundClusterInput {
                     Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32));
                 cluster.set_lb_policy(LbPolicy::ClusterProvided);
                 cluster.cleanup_interval = Some(envoy::google::seconds(NEVER));
+                cluster.lb_config = self.services.first().and_then(|service| port_override(service, *number));
             }
             Target::Address(address, port) => {
                 cluster.load_assignment = Some(load_assignment(&name, socket_address(address, *port)));
             }
             Target::Pipe(path) => cluster.load_assignment = Some(load_assignment(&name, pipe(path))),
         }
-        if self.settings.features.telemetry_label && !self.services.is_empty() {
+        let described = self.services.first().is_some_and(|service| !service.external);
+        if self.settings.features.telemetry_label && described {
             metadata::set_services(&mut cluster, self.services.iter().map(|s| &**s));
         }
         let pattern = &self.settings.config.inbound_cluster_stat_name;

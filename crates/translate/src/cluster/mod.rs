@@ -24,8 +24,11 @@ pub use inbound::name as inbound_name;
 pub use outbound::{name as outbound_name, sni_name};
 
 use client::ClientFacts;
-use envoy::cluster::cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType};
+use envoy::cluster::cluster::{
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, LbConfig, OriginalDstLbConfig,
+};
 use http_protocol::ProtocolOptions;
+use mesh::{Resolution, Service, TargetPort};
 use model::Protocol;
 use outbound::Purpose;
 use proto::envoy;
@@ -77,6 +80,19 @@ fn upstream_protocol(options: &mut ProtocolOptions, client: &ClientFacts, protoc
     if !client.router && protocol.is_unsupported() {
         options.follow_client();
     }
+}
+
+/// A ServiceEntry that resolves nothing may still move connections to another port.
+fn port_override(service: &Service, number: u32) -> Option<LbConfig> {
+    let port = service.port(number).filter(|port| port.target_stated)?;
+    if service.is_kubernetes() || service.resolution != Resolution::Passthrough {
+        return None;
+    }
+    let TargetPort::Number(target) = port.target else { return None };
+    Some(LbConfig::OriginalDstLbConfig(OriginalDstLbConfig {
+        upstream_port_override: Some(envoy::google::uint32(target)),
+        ..Default::default()
+    }))
 }
 
 /// The type of a cluster; `None` for a custom one.

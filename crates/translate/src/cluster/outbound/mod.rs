@@ -47,7 +47,7 @@ pub fn sni_name(port: u32, subset: &str, host: &str) -> String {
 #[derive(Hash)]
 struct OutboundClusterInput {
     purpose: Purpose,
-    client: ClientFacts,
+    client: Arc<ClientFacts>,
     settings: Arc<MeshSettings>,
     service: Arc<Service>,
     port: ServicePort,
@@ -65,7 +65,7 @@ struct OutboundClusterInput {
 
 /// The clusters of every service port and subset in scope order.
 pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
-    let client = ClientFacts::of(ctx);
+    let client = Arc::new(ClientFacts::of(ctx));
     let mut clusters = Vec::new();
     for service in &ctx.scope.services {
         let forwarding_stranger = purpose == Purpose::SniForwarding && service.external;
@@ -81,7 +81,7 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
             }
             let default = OutboundClusterInput {
                 purpose,
-                client: client.clone(),
+                client: Arc::clone(&client),
                 settings: Arc::clone(ctx.settings()),
                 service: Arc::clone(service),
                 port: port.clone(),
@@ -105,7 +105,7 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                 }
                 let of_subset = OutboundClusterInput {
                     purpose,
-                    client: client.clone(),
+                    client: Arc::clone(&client),
                     settings: Arc::clone(ctx.settings()),
                     service: Arc::clone(service),
                     port: port.clone(),

@@ -1,9 +1,9 @@
 //! From the answers to the cluster: type, then connection pool, outliers, load balancing, TLS, metadata (spec 1.2, 1.5 to
 //! 1.7; rows C01, C02, C24, C26, C27).
 
-use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy, OriginalDstLbConfig};
+use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
 use istio::networking::TrafficPolicy;
-use mesh::{Resolution, TargetPort};
+use mesh::Resolution;
 use model::Protocol;
 use proto::envoy::google;
 use proto::{envoy, istio};
@@ -16,7 +16,7 @@ use crate::cluster::stat_name::{self, Subject};
 use crate::cluster::transport::{self, Transport};
 use crate::cluster::{
     base, connection_pool, discovery_type, dns, dynamic_forward_proxy, load_balancer, metadata,
-    outlier_detection, upstream_protocol,
+    outlier_detection, port_override, upstream_protocol,
 };
 use crate::endpoint::LocalitiesInput;
 use crate::{Input, Reference, Rendered};
@@ -76,7 +76,7 @@ impl OutboundClusterInput {
                     ..Default::default()
                 });
             }
-            DiscoveryType::OriginalDst => cluster.lb_config = self.port_override(),
+            DiscoveryType::OriginalDst => cluster.lb_config = port_override(&self.service, self.port.number),
             DiscoveryType::Static | DiscoveryType::Eds => {}
         }
         if self.settings.features.telemetry_label {
@@ -94,20 +94,6 @@ impl OutboundClusterInput {
             cluster.alt_stat_name = stat_name::filled(pattern, &subject);
         }
         (cluster, protocol)
-    }
-
-    /// A ServiceEntry that resolves nothing may still move connections to another port.
-    fn port_override(&self) -> Option<LbConfig> {
-        let moved = !self.service.is_kubernetes()
-            && self.service.resolution == Resolution::Passthrough
-            && self.port.target_stated;
-        let TargetPort::Number(number) = self.port.target else { return None };
-        moved.then(|| {
-            LbConfig::OriginalDstLbConfig(OriginalDstLbConfig {
-                upstream_port_override: Some(google::uint32(number)),
-                ..Default::default()
-            })
-        })
     }
 }
 
