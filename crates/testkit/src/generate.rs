@@ -23,6 +23,12 @@ pub fn mesh_of(objects: &[Value]) -> Result<Mesh> {
     Ok(Mesh::build(parsed.into_iter().collect(), Arc::new(Base::default())))
 }
 
+/// The mesh that those of the objects make which are not rejected.
+pub fn mesh_of_what_parses(objects: &[Value]) -> Mesh {
+    let parsed = objects.iter().filter_map(|object| config::parse(object.clone(), "test").ok().flatten());
+    Mesh::build(parsed.collect(), Arc::new(Base::default()))
+}
+
 /// The proxy that a node in JSON describes.
 pub fn proxy_of(node: &Value) -> Result<Proxy> {
     let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
