@@ -16,6 +16,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub struct Meta {
     /// Name.
     pub name: Arc<str>,
+    /// What the name was generated from; empty if it was given.
+    pub generate_name: Arc<str>,
     /// Namespace; empty for kinds of the cluster.
     pub namespace: Namespace,
     /// Labels.
@@ -36,8 +38,19 @@ pub struct Meta {
 
 impl Hash for Meta {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { name, namespace, labels, annotations, creation, deleting, owner_references, .. } = self;
-        (name, namespace, labels, annotations, creation, deleting, owner_references).hash(state);
+        let Self {
+            name,
+            generate_name,
+            namespace,
+            labels,
+            annotations,
+            creation,
+            deleting,
+            owner_references,
+            ..
+        } = self;
+        (name, generate_name, namespace, labels, annotations, creation, deleting, owner_references)
+            .hash(state);
     }
 }
 
@@ -94,6 +107,7 @@ impl RawMeta {
         self.annotations.remove(LAST_APPLIED);
         Meta {
             name: self.name.into(),
+            generate_name: self.generate_name.into(),
             namespace,
             labels: self.labels.into(),
             annotations: self.annotations.into(),

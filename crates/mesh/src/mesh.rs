@@ -10,7 +10,7 @@ use model::{Host, Issue, Namespace};
 use crate::destination_rule::DestinationRuleIndex;
 use crate::discovery::Discovery;
 use crate::endpoints::EndpointIndex;
-use crate::networks::NetworkGateways;
+use crate::networks::NetworkIndex;
 use crate::policy::PeerAuthenticationIndex;
 use crate::virtual_service::VirtualServiceIndex;
 use crate::{Base, MentionedKeys, MeshSettings, Question, Service, kubernetes, service_entry};
@@ -121,7 +121,7 @@ pub struct Mesh {
     virtual_services: Arc<VirtualServiceIndex>,
     destination_rules: Arc<DestinationRuleIndex>,
     peer_authentications: Arc<PeerAuthenticationIndex>,
-    network_gateways: Arc<NetworkGateways>,
+    network_gateways: Arc<NetworkIndex>,
     mentioned_keys: Arc<MentionedKeys>,
 }
 
@@ -137,7 +137,7 @@ impl Mesh {
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings, None));
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings, None));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
-        let network_gateways = Arc::new(NetworkGateways::build(&settings, &services));
+        let network_gateways = Arc::new(NetworkIndex::build(&settings, &services));
         let mentioned_keys = Arc::new(MentionedKeys::build(&store, &settings, services.each()));
         Self {
             all,
@@ -232,7 +232,7 @@ impl Mesh {
             Arc::clone(&self.peer_authentications)
         };
         let network_gateways = if settings_changed || !Arc::ptr_eq(&services, &self.services) {
-            kept(&self.network_gateways, NetworkGateways::build(&settings, &services))
+            kept(&self.network_gateways, NetworkIndex::build(&settings, &services))
         } else {
             Arc::clone(&self.network_gateways)
         };
@@ -326,7 +326,7 @@ impl Mesh {
         &self.peer_authentications
     }
 
-    pub(crate) fn network_gateways(&self) -> &Arc<NetworkGateways> {
+    pub(crate) fn network_gateways(&self) -> &Arc<NetworkIndex> {
         &self.network_gateways
     }
 

@@ -1,5 +1,6 @@
 //! Gateways between networks (spec 2.5): those of MeshNetworks, by address or by Service, and the Services that a
-//! label makes gateways of a network. What has no IP address does not count.
+//! label makes gateways of a network. Load assignments know only those with IP addresses; clusters that resolve names
+//! take host names, too.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,14 +19,28 @@ const DEFAULT_PORT: u32 = 15443;
 /// One way into a network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkGateway {
-    /// Its IP.
-    pub address: IpAddr,
+    /// Its IP or host name.
+    pub address: String,
     /// Its port for mutual TLS that is routed by server name.
     pub port: u32,
     /// The network behind it.
     pub network: String,
     /// The cluster that declares it; empty if MeshNetworks states its address.
     pub cluster: String,
+}
+
+impl NetworkGateway {
+    /// Its IP, if it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.parse().ok()
+    }
+}
+
+/// Ways into networks: once with those alone that have IPs, once with all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NetworkIndex {
+    with_ip: Arc<NetworkGateways>,
+    all: Arc<NetworkGateways>,
 }
 
 /// All ways into all networks.
@@ -38,7 +53,7 @@ pub struct NetworkGateways {
     fingerprint: Fingerprint,
 }
 
-impl NetworkGateways {
+impl NetworkIndex {
     pub(crate) fn build(settings: &MeshSettings, services: &ServiceIndex) -> Self {
         let mut all = Vec::new();
         for (name, network) in sorted(&settings.networks.networks) {
@@ -46,7 +61,7 @@ impl NetworkGateways {
                 match &gateway.gw {
                     Some(Gw::Address(address)) => all.extend(at(address, gateway.port, name, "")),
                     Some(Gw::RegistryServiceName(host)) => {
-                        for service in services.by_host(&host.as_str().into()).filter(|s| s.is_kubernetes()) {
+                        for service in services.by_host(&host.as_str().into()).filter(|s| names_gateway(s)) {
                             all.extend(of_service(service, gateway.port, name, settings));
                         }
                     }
@@ -59,11 +74,18 @@ impl NetworkGateways {
                 continue;
             };
             let stated = service.labels.value(GATEWAY_PORT).and_then(|port| port.parse().ok());
-            let port = stated.or_else(|| service.port(DEFAULT_PORT).map(|port| port.number));
-            if let Some(port) = port {
+            let port = stated.unwrap_or(DEFAULT_PORT);
+            if service.port(port).is_some() {
                 all.extend(of_service(service, port, network, settings));
             }
         }
+        let with_ip = all.iter().filter(|gateway| gateway.ip().is_some()).cloned().collect();
+        Self { with_ip: NetworkGateways::new(with_ip).into(), all: NetworkGateways::new(all).into() }
+    }
+}
+
+impl NetworkGateways {
+    fn new(mut all: Vec<NetworkGateway>) -> Self {
         all.sort();
         all.dedup();
         let mut counts: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
@@ -108,9 +130,19 @@ impl std::hash::Hash for NetworkGateways {
     }
 }
 
+/// Whether MeshNetworks may make a Service a gateway: one that a label makes such is nothing else.
+fn names_gateway(service: &Service) -> bool {
+    service.is_kubernetes() && service.labels.value(NETWORK).is_none_or(str::is_empty)
+}
+
 fn at(address: &str, port: u32, network: &str, cluster: &str) -> Option<NetworkGateway> {
-    let address = address.parse().ok()?;
-    Some(NetworkGateway { address, port, network: network.to_owned(), cluster: cluster.to_owned() })
+    let stated = !address.is_empty();
+    stated.then(|| NetworkGateway {
+        address: address.to_owned(),
+        port,
+        network: network.to_owned(),
+        cluster: cluster.to_owned(),
+    })
 }
 
 fn of_service(service: &Service, port: u32, network: &str, settings: &MeshSettings) -> Vec<NetworkGateway> {
@@ -128,9 +160,10 @@ fn least_common_multiple(a: u32, b: u32) -> u32 {
 }
 
 impl Reader<'_> {
-    /// The gateways between networks.
-    pub fn network_gateways(&self) -> Arc<NetworkGateways> {
+    /// The gateways between networks that have IPs; `names` adds those with host names.
+    pub fn network_gateways(&self, names: bool) -> Arc<NetworkGateways> {
         self.note(&Question::NetworkGateways);
-        Arc::clone(self.mesh().network_gateways())
+        let index = self.mesh().network_gateways();
+        Arc::clone(if names { &index.all } else { &index.with_ip })
     }
 }

@@ -178,6 +178,11 @@ impl Service {
             .any(|label| self.labels.value(label).is_some_and(|value| !value.is_empty()))
     }
 
+    /// Whether sessions stick to their endpoints by cookie; only then draining endpoints are told (row E08).
+    pub fn has_session_cookie(&self, features: &Features) -> bool {
+        self.labels.value(&features.persistent_session_label).is_some_and(|value| !value.is_empty())
+    }
+
     /// Whether endpoints that are not ready are told, too (row E07).
     pub fn sends_unhealthy_endpoints(&self, features: &Features) -> bool {
         features.send_unhealthy_endpoints || self.traffic_distribution != TrafficDistribution::Any

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::{Kind, Object, k8s};
-use model::{Labels, Locality, Namespace};
+use model::{Labels, Locality, Namespace, Protocol};
 
 use crate::workload_endpoints::{entry_port, instances, target_port};
 use crate::workload_instance::WorkloadInstance;
@@ -37,6 +37,8 @@ pub struct WorkloadFacts {
     pub labels: Labels,
     /// The node it runs on.
     pub node_name: String,
+    /// The network that its labels, the system namespace or MeshNetworks put it in.
+    pub network: String,
 }
 
 /// What a proxy says of its workload.
@@ -61,11 +63,18 @@ impl Reader<'_> {
     pub fn workload(&self, pod: &str, namespace: &Namespace) -> Option<WorkloadFacts> {
         self.note(&Question::KindIn(Kind::Pod, namespace.clone()));
         self.note(&Question::Kind(Kind::Node));
+        self.note(&Question::Kind(Kind::Namespace));
         let found = self.store().pods().get(namespace, pod)?;
         Some(WorkloadFacts {
             locality: Locality::parse(&crate::topology::pod_locality(found, self.store())),
             labels: found.meta.labels.clone(),
             node_name: found.spec.node_name.clone(),
+            network: crate::topology::network(
+                found.spec.pod_ips.first().map_or("", String::as_str),
+                &found.meta.labels,
+                self.store(),
+                self.settings(),
+            ),
         })
     }
 
@@ -113,7 +122,7 @@ impl Reader<'_> {
         if let Some(instance) = self.own_workload_entry(workload) {
             let balanced = |service: &Service| service.resolution == Resolution::ClientSideLb;
             return self.selecting(workload.namespace, instance.labels(), balanced, |port| {
-                entry_port(&instance, port)
+                entry_port(&instance, port).filter(|_| port.protocol != Protocol::Udp)
             });
         }
         if let Some(pod) = self.store().pods().get(workload.namespace, workload.pod) {
@@ -121,7 +130,7 @@ impl Reader<'_> {
                 workload.namespace,
                 &pod.meta.labels,
                 |_| true,
-                |port| target_port(&port.target, &pod.spec),
+                |port| target_port(port, &pod.spec),
             );
             return if own.is_empty() { self.by_slices(workload) } else { own };
         }
@@ -145,7 +154,7 @@ impl Reader<'_> {
         let entries = self.store().workload_entries().in_namespace(workload.namespace);
         let mut found: Vec<_> = entries
             .filter_map(|entry| {
-                let instance = WorkloadInstance::of_entry(entry, self.store(), self.settings())?;
+                let instance = WorkloadInstance::of_entry(entry, self.settings())?;
                 instance.has_address(first).then_some((*entry.meta.name != *workload.pod, instance))
             })
             .collect();
@@ -179,12 +188,12 @@ impl Reader<'_> {
         own
     }
 
-    /// Services without a selector whose slices hold one of the proxy's addresses.
+    /// Services without a selector whose slices hold the proxy's first address.
     fn by_slices(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
         self.note(&Question::KindIn(Kind::EndpointSlice, workload.namespace.clone()));
         let holds = |slice: &Object<k8s::EndpointSlice>| {
             let mut addresses = slice.spec.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
-            addresses.any(|a| a.parse().is_ok_and(|a: IpAddr| workload.addresses.contains(&a)))
+            addresses.any(|a| a.parse().is_ok_and(|a: IpAddr| workload.addresses.first() == Some(&a)))
         };
         let mut own = Vec::new();
         for slice in self.store().endpoint_slices().in_namespace(workload.namespace) {
@@ -205,13 +214,18 @@ impl Reader<'_> {
     }
 }
 
-/// The workload's port as the proxy states it: a number is itself, a name is looked up in the ports it tells of.
+/// The workload's port as the proxy states it: a number is itself, a name is looked up in the ports it tells of, and
+/// is no port at all if it tells of none.
 fn stated_port(port: &ServicePort, workload: StatedWorkload<'_>) -> Option<u32> {
     match (&port.target, workload.ports) {
         (TargetPort::Number(number), _) => Some(*number),
         (TargetPort::Name(name), Some(ports)) if !ports.is_empty() => {
-            ports.iter().find(|(stated, _, _)| stated == name).map(|(_, _, number)| *number)
+            let is_udp = port.protocol == Protocol::Udp;
+            let named = ports.iter().find(|(stated, protocol, _)| {
+                stated == name && protocol.eq_ignore_ascii_case("UDP") == is_udp
+            });
+            named.map(|(_, _, number)| *number)
         }
-        (TargetPort::Name(_), _) => None,
+        (TargetPort::Name(_), _) => Some(0),
     }
 }

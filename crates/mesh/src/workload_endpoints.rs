@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use config::{ConfigStore, Kind, Object, k8s};
+use model::Protocol;
 use proto::istio::networking::ServiceEntry;
 
 use crate::workload_instance::{WorkloadInstance, is_over, pod_endpoint};
@@ -25,15 +26,19 @@ pub(crate) fn of<'s>(
 ) -> EndpointSet {
     let mut entries = Vec::new();
     let mut kubernetes = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut ports = BTreeSet::new();
     for service in services {
         match service.registry {
             Registry::Kubernetes => from_kubernetes(service, store, settings, &mut kubernetes),
-            // An entry is one service per address, and all of these have the same endpoints.
-            Registry::External if seen.insert(service.object_name.as_str()) => {
-                from_entry(service, store, settings, &mut entries);
+            // An entry with several addresses is as many services, each with all endpoints: their weights add up.
+            Registry::External => {
+                let mut of_service = Vec::new();
+                from_entry(service, store, settings, &mut of_service);
+                // Such a service has one endpoint per port, whatever other entries for its host say.
+                let is_single = service.resolution == Resolution::DnsRoundRobin;
+                of_service.retain(|endpoint: &Endpoint| ports.insert(endpoint.service_port) || !is_single);
+                entries.append(&mut of_service);
             }
-            Registry::External => {}
         }
     }
     entries.append(&mut kubernetes);
@@ -154,7 +159,7 @@ fn from_selected_pods(
         for address in &pod.spec.pod_ips {
             let known = pod_endpoint(pod, address, store, settings);
             for port in &service.ports {
-                let Some(number) = target_port(&port.target, &pod.spec) else { continue };
+                let Some(number) = target_port(port, &pod.spec) else { continue };
                 let mut made = known.clone();
                 made.address = EndpointAddress::Ip(address.clone(), number);
                 made.port_name.clone_from(&port.name);
@@ -174,7 +179,7 @@ fn from_selected_entries(
     out: &mut Vec<Endpoint>,
 ) {
     for entry in store.workload_entries().in_namespace(&service.namespace) {
-        let Some(instance) = WorkloadInstance::of_entry(entry, store, settings) else { continue };
+        let Some(instance) = WorkloadInstance::of_entry(entry, settings) else { continue };
         if instance.dns_only || !instance.labels().selected_by_service(&service.selector) {
             continue;
         }
@@ -196,14 +201,15 @@ pub(crate) fn entry_port(instance: &WorkloadInstance, port: &ServicePort) -> Opt
 }
 
 /// A target port's number at a pod; a named one is looked up in its containers (row K13).
-pub(crate) fn target_port(target: &TargetPort, pod: &k8s::Pod) -> Option<u32> {
-    match target {
+pub(crate) fn target_port(port: &ServicePort, pod: &k8s::Pod) -> Option<u32> {
+    let is_udp = port.protocol == Protocol::Udp;
+    match &port.target {
         TargetPort::Number(number) => Some(*number),
         TargetPort::Name(name) => pod
             .containers
             .iter()
             .flat_map(|container| &container.ports)
-            .find(|port| port.name == *name)
+            .find(|port| port.name == *name && (port.protocol == "UDP") == is_udp)
             .map(|port| port.container_port),
     }
 }
@@ -243,7 +249,7 @@ pub(crate) fn instances(
     let Some(selector) = &object.spec.workload_selector else {
         let stated = object.spec.endpoints.iter().enumerate();
         return stated
-            .map(|(index, entry)| WorkloadInstance::inline(entry, &object.meta, index, store, settings))
+            .map(|(index, entry)| WorkloadInstance::inline(entry, &object.meta, index, settings))
             .collect();
     };
     let namespace = &object.meta.namespace;
@@ -251,7 +257,7 @@ pub(crate) fn instances(
     let entries = store
         .workload_entries()
         .in_namespace(namespace)
-        .filter_map(|entry| WorkloadInstance::of_entry(entry, store, settings));
+        .filter_map(|entry| WorkloadInstance::of_entry(entry, settings));
     let pods = store
         .pods()
         .in_namespace(namespace)

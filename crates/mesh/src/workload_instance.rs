@@ -15,7 +15,8 @@ const TLS_MODE: &str = "security.istio.io/tlsMode";
 const WORKLOAD_NAME: &str = "service.istio.io/workload-name";
 const AUTO_REGISTRATION_GROUP: &str = "istio.io/autoRegistrationGroup";
 const HEALTH_CHECKS: &str = "proxy.istio.io/health-checks-enabled";
-const TEMPLATE_HASH: &str = "pod-template-hash";
+const TEMPLATE_HASHES: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
+const DEPLOYMENT_CONFIG: &str = "deploymentconfig";
 
 /// One workload that can stand behind several services.
 pub(crate) struct WorkloadInstance {
@@ -61,11 +62,7 @@ impl WorkloadInstance {
     }
 
     /// A WorkloadEntry object. None while its health checks have not passed.
-    pub(crate) fn of_entry(
-        object: &Object<WorkloadEntry>,
-        store: &ConfigStore,
-        settings: &MeshSettings,
-    ) -> Option<Self> {
+    pub(crate) fn of_entry(object: &Object<WorkloadEntry>, settings: &MeshSettings) -> Option<Self> {
         let meta = &object.meta;
         let checked = meta.annotation(HEALTH_CHECKS).is_some_and(|v| v.eq_ignore_ascii_case("true"));
         if checked && !is_healthy(object) {
@@ -74,27 +71,16 @@ impl WorkloadInstance {
         let mut labels: BTreeMap<String, String> =
             object.spec.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         labels.extend(meta.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
-        let name = labels
-            .get(WORKLOAD_NAME)
-            .map(String::as_str)
-            .or_else(|| meta.annotation(AUTO_REGISTRATION_GROUP))
-            .filter(|name| !name.is_empty())
-            .unwrap_or(&meta.name)
-            .to_owned();
-        Some(Self::stated(&object.spec, Labels::new(labels), name, &meta.namespace, store, settings))
+        let stated = meta.annotation(AUTO_REGISTRATION_GROUP).or_else(|| meta.label(WORKLOAD_NAME));
+        let name = stated.unwrap_or(&meta.name).to_owned();
+        Some(Self::stated(&object.spec, Labels::new(labels), name, &meta.namespace, settings))
     }
 
     /// An endpoint written into a ServiceEntry.
-    pub(crate) fn inline(
-        entry: &WorkloadEntry,
-        meta: &Meta,
-        index: usize,
-        store: &ConfigStore,
-        settings: &MeshSettings,
-    ) -> Self {
+    pub(crate) fn inline(entry: &WorkloadEntry, meta: &Meta, index: usize, settings: &MeshSettings) -> Self {
         let labels = entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let name = format!("{}-{index}", meta.name);
-        Self::stated(entry, Labels::new(labels), name, &meta.namespace, store, settings)
+        Self::stated(entry, Labels::new(labels), name, &meta.namespace, settings)
     }
 
     fn stated(
@@ -102,7 +88,6 @@ impl WorkloadInstance {
         labels: Labels,
         workload_name: String,
         namespace: &Namespace,
-        store: &ConfigStore,
         settings: &MeshSettings,
     ) -> Self {
         let address = entry.address.as_str();
@@ -111,10 +96,8 @@ impl WorkloadInstance {
             stated => stated.to_owned(),
         };
         let locality = Locality::parse(&locality_label);
-        let network = match entry.network.as_str() {
-            "" => topology::network(address, &labels, store, settings),
-            stated => stated.to_owned(),
-        };
+        // What MeshNetworks says of addresses counts for pods alone.
+        let network = entry.network.clone();
         let tls_mode = match labels.value(TLS_MODE) {
             Some(mode) => mode,
             None if entry.service_account.is_empty() => "disabled",
@@ -165,15 +148,13 @@ impl WorkloadInstance {
         let mut endpoint = pod_endpoint(pod, ip, store, settings);
         endpoint.address = EndpointAddress::Ip(ip.clone(), 0);
         endpoint.health = Health::Healthy;
-        let ports = pod.spec.containers.iter().flat_map(|container| &container.ports);
-        Some(Self {
-            endpoint,
-            ports: ports
-                .filter(|port| !port.name.is_empty())
-                .map(|port| (port.name.clone(), port.container_port))
-                .collect(),
-            dns_only: false,
-        })
+        let mut ports = BTreeMap::new();
+        for port in pod.spec.containers.iter().flat_map(|container| &container.ports) {
+            if !port.name.is_empty() && port.protocol == "TCP" {
+                ports.entry(port.name.clone()).or_insert(port.container_port);
+            }
+        }
+        Some(Self { endpoint, ports, dns_only: false })
     }
 }
 
@@ -205,24 +186,40 @@ pub(crate) fn pod_endpoint(
         tls_mode: pod.meta.label(TLS_MODE).unwrap_or("disabled").to_owned(),
         workload_name: workload_name(pod),
         node_name: pod.spec.node_name.clone(),
-        hostname: pod.spec.hostname.clone().unwrap_or_default(),
+        hostname: pod.spec.hostname.clone().unwrap_or_else(|| pod.meta.name.to_string()),
         subdomain: pod.spec.subdomain.clone().unwrap_or_default(),
         ..Endpoint::default()
     }
 }
 
-/// Row K10: the label, else the controller without the hash of its pod template, else the pod's own name.
+/// Row K10: the label, else what the controller was made from (a Deployment, a Rollout, a DeploymentConfig, a CronJob),
+/// else the controller, else the pod's own name. A name that nobody generated is the pod's own.
 pub(crate) fn workload_name(pod: &Object<k8s::Pod>) -> String {
     let meta = &pod.meta;
-    if let Some(stated) = meta.label(WORKLOAD_NAME).filter(|name| !name.is_empty()) {
+    if let Some(stated) = meta.label(WORKLOAD_NAME) {
         return stated.to_owned();
     }
-    let Some(owner) = meta.controller() else { return meta.name.to_string() };
-    let hash = meta.label(TEMPLATE_HASH).filter(|hash| !hash.is_empty());
-    let deployment = hash
-        .filter(|_| owner.kind == "ReplicaSet")
-        .and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
-    deployment.unwrap_or(&owner.name).to_owned()
+    let Some(owner) = meta.controller().filter(|_| !meta.generate_name.is_empty()) else {
+        return meta.name.to_string();
+    };
+    let owner_name = owner.name.as_str();
+    let label = |key: &str| meta.label(key).filter(|value| !value.is_empty());
+    let made_from = match owner.kind.as_str() {
+        "ReplicaSet" => TEMPLATE_HASHES
+            .iter()
+            .filter_map(|key| owner_name.strip_suffix(label(key)?))
+            .next()
+            .map(|name| name.strip_suffix('-').unwrap_or(name)),
+        "ReplicationController" => label(DEPLOYMENT_CONFIG),
+        "Job" => owner_name.rsplit_once('-').filter(|(_, time)| is_timestamp(time)).map(|(name, _)| name),
+        _ => None,
+    };
+    made_from.unwrap_or(owner_name).to_owned()
+}
+
+/// What CronJobs put behind the names of their Jobs.
+fn is_timestamp(text: &str) -> bool {
+    (8..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_healthy(object: &Object<WorkloadEntry>) -> bool {

@@ -31,7 +31,7 @@ impl Reader<'_> {
             store
                 .workload_entries()
                 .in_namespace(namespace)
-                .filter_map(|object| WorkloadInstance::of_entry(object, store, settings))
+                .filter_map(|object| WorkloadInstance::of_entry(object, settings))
                 .find(|instance| {
                     instance.has_address(addresses) && instance.labels().selected_by(&selector.labels)
                 })

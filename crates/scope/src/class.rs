@@ -72,8 +72,10 @@ pub struct ProxyClass {
     pub network: String,
     /// Where it runs.
     pub locality: Locality,
-    /// The Kubernetes node it runs on; empty if unknown.
+    /// The Kubernetes node it says it runs on.
     pub node_name: String,
+    /// The network that nearness is measured from: what it says, else that of its pod.
+    pub topology_network: String,
     /// Families of its addresses.
     pub ip_families: IpFamilies,
     /// Its addresses, the first first; empty where no translation shows them.
@@ -98,12 +100,14 @@ impl ProxyClass {
             _ if !labelled.is_empty() => labelled,
             _ => proxy.locality.clone(),
         };
-        let of_pod = pod.as_ref().map_or("", |pod| &pod.node_name);
-        let node_name = [&metadata.node_name, of_pod, mesh::labelled_node(&labels)]
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or_default()
-            .to_owned();
+        let node_name = match metadata.node_name.as_str() {
+            "" => mesh::labelled_node(&labels).to_owned(),
+            stated => stated.to_owned(),
+        };
+        let topology_network = match (proxy.network.as_str(), &pod) {
+            ("", Some(pod)) => pod.network.clone(),
+            (stated, _) => stated.to_owned(),
+        };
         let ports: Option<Vec<_>> = metadata.pod_ports.as_ref().map(|ports| {
             ports.iter().map(|p| (p.name.clone(), p.protocol.clone(), p.container_port)).collect()
         });
@@ -130,6 +134,7 @@ impl ProxyClass {
             network: proxy.network.clone(),
             locality,
             node_name: if keys.node { node_name } else { String::new() },
+            topology_network,
             ip_families: IpFamilies::of(&proxy.ip_addresses),
             ip_addresses: if addresses_matter(proxy, &labels, &own_services, reader) {
                 proxy.ip_addresses.clone()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mesh::{Endpoint, EndpointAddress, EndpointSet, Health, Resolution, Service, UNSPECIFIED_V4};
+use mesh::{Endpoint, EndpointAddress, EndpointSet, Health, Registry, Resolution, Service, UNSPECIFIED_V4};
 use proto::nds::{NameTable, name_table::NameInfo};
 use scope::{IpFamilies, ProxyType};
 
@@ -52,7 +52,7 @@ pub fn generate(ctx: &Context<'_>) -> Option<Resource> {
 }
 
 fn is_headless(service: &Service) -> bool {
-    service.is_kubernetes() && service.resolution == Resolution::Passthrough && !service.ports.is_empty()
+    service.resolution == Resolution::Passthrough && !service.ports.is_empty()
 }
 
 impl Input for NameTableInput {
@@ -81,8 +81,10 @@ impl NameTableInput {
             match endpoints {
                 Some(endpoints) if address == UNSPECIFIED_V4 => {
                     ips.extend(self.behind(service, endpoints, table));
+                    break;
                 }
-                _ if address == UNSPECIFIED_V4 || address.parse::<IpAddr>().is_err() => {}
+                None if address == UNSPECIFIED_V4 => break,
+                _ if address.parse::<IpAddr>().is_err() => {}
                 _ => ips.push(address.to_owned()),
             }
         }
@@ -93,9 +95,9 @@ impl NameTableInput {
             table.insert(service.host.to_string(), info(service, ips, service.name.clone()));
             return;
         }
-        let external = NameInfo { registry: "External".to_owned(), ..NameInfo::default() };
+        let external = NameInfo { registry: registry(service).to_owned(), ..NameInfo::default() };
         let known = table.entry(service.host.to_string()).or_insert(external);
-        if known.registry == "External" {
+        if known.registry == registry(service) {
             known.ips.extend(ips);
         }
     }
@@ -125,24 +127,27 @@ impl NameTableInput {
     ) -> Vec<String> {
         let port = service.ports.first().map(|port| port.name.as_str());
         let mut ips = Vec::new();
+        let mut pods: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
         for endpoint in endpoints.endpoints.iter().filter(|e| Some(e.port_name.as_str()) == port) {
             let EndpointAddress::Ip(ip, _) = &endpoint.address else { continue };
-            if !matches!(endpoint.health, Health::Healthy | Health::Unknown) || !self.is_in_network(endpoint)
-            {
+            let is_ready = endpoint.health == Health::Healthy || service.kubernetes.publish_not_ready;
+            if !is_ready || !self.is_in_network(endpoint) {
                 continue;
             }
             let is_in_cluster = self.cluster.is_empty() || self.cluster == endpoint.cluster;
-            if let Some((_, domain)) = service.host.split_once('.').filter(|_| !endpoint.subdomain.is_empty())
-            {
+            if !endpoint.subdomain.is_empty() {
                 let name = format!("{}.{}", endpoint.hostname, endpoint.subdomain);
-                let host = format!("{name}.{domain}");
-                if is_in_cluster || !table.contains_key(&host) {
-                    table.insert(host, info(service, vec![ip.clone()], name));
-                }
+                pods.entry((is_in_cluster, name)).or_default().push(ip.clone());
             }
             if is_in_cluster {
                 ips.push(ip.clone());
             }
+        }
+        let domain = service.host.split_once('.').map(|(_, domain)| domain);
+        // A pod of the proxy's own cluster comes after, and replaces, one of another cluster.
+        for ((_, name), addresses) in pods {
+            let Some(domain) = domain else { continue };
+            table.insert(format!("{name}.{domain}"), info(service, addresses, name));
         }
         ips
     }
@@ -152,10 +157,17 @@ impl NameTableInput {
     }
 }
 
+fn registry(service: &Service) -> &'static str {
+    match service.registry {
+        Registry::Kubernetes => "Kubernetes",
+        Registry::External => "External",
+    }
+}
+
 fn info(service: &Service, ips: Vec<String>, shortname: String) -> NameInfo {
     NameInfo {
         ips,
-        registry: "Kubernetes".to_owned(),
+        registry: registry(service).to_owned(),
         shortname,
         namespace: service.namespace.to_string(),
         ..NameInfo::default()

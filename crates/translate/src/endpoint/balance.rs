@@ -83,7 +83,7 @@ impl Rule {
             &class.metadata.cluster_id,
             &class.locality,
             &class.node_name,
-            &class.network,
+            &class.topology_network,
         );
         if labels.is_empty() {
             return None;

@@ -9,25 +9,24 @@ use model::Host;
 /// Whether endpoints of other clusters are left out.
 pub(super) fn is_cluster_local(host: &Host, settings: &MeshSettings) -> bool {
     let domain = &settings.domain;
-    let mut entries: BTreeMap<String, bool> = [
+    let mut defaults = vec![
         format!("*.kube-system.svc.{domain}"),
         format!("kubernetes.default.svc.{domain}"),
         discovery_host(settings),
-    ]
-    .into_iter()
-    .filter(|host| !host.is_empty())
-    .map(|host| (host, true))
-    .collect();
+    ];
+    let mut entries: BTreeMap<&str, bool> = BTreeMap::new();
     for setting in &settings.config.service_settings {
         let local = setting.settings.as_ref().is_some_and(|settings| settings.cluster_local);
         for stated in &setting.hosts {
             if !local {
-                // Taking away an entry takes those below it, too.
-                entries.retain(|entry, _| !Host::from(entry.as_str()).subset_of(stated));
+                let covers =
+                    |default: &String| default.strip_prefix('*').is_some_and(|d| stated.ends_with(d));
+                defaults.retain(|default| default != stated && !covers(default));
             }
-            entries.insert(stated.clone(), local);
+            entries.insert(stated, local);
         }
     }
+    entries.extend(defaults.iter().filter(|host| !host.is_empty()).map(|host| (host.as_str(), true)));
     let covering = entries.iter().filter(|(entry, _)| host.subset_of(entry));
     covering.max_by_key(|(entry, _)| (!entry.starts_with('*'), entry.len())).is_some_and(|(_, local)| *local)
 }
@@ -36,8 +35,8 @@ pub(super) fn is_cluster_local(host: &Host, settings: &MeshSettings) -> bool {
 fn discovery_host(settings: &MeshSettings) -> String {
     let address = settings.config.default_config.as_ref().map_or("", |config| &config.discovery_address);
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    match host.strip_suffix(".svc") {
-        Some(_) => format!("{host}.{}", settings.domain),
-        None => host.to_owned(),
+    match host.ends_with(&settings.domain) || host.is_empty() {
+        true => host.to_owned(),
+        false => format!("{host}.{}", settings.domain),
     }
 }

@@ -19,6 +19,13 @@ pub(super) struct Member<'a> {
     pub(super) mutual_tls: bool,
 }
 
+impl Member<'_> {
+    /// Whether clients will use mutual TLS for it.
+    pub(super) fn speaks_mutual_tls(&self) -> bool {
+        self.mutual_tls && self.endpoint.tls_mode == "istio"
+    }
+}
+
 /// Endpoints of one locality.
 #[derive(Clone, Debug)]
 pub(super) struct Group<'a> {

@@ -56,21 +56,21 @@ impl LocalitiesInput {
         let class = ctx.class();
         let features = &ctx.settings().features;
         let spec = rule.map(|rule| &rule.spec);
-        let is_resolved_here = matches!(matched, PortMatch::Name(_));
+        let resolves_names = matches!(matched, PortMatch::Number(_));
         let is_local = cluster_local::is_cluster_local(&service.host, ctx.settings());
         Self {
             endpoints: ctx.reader.endpoints(&service.host, &service.namespace),
             port: matched,
             subset: spec.map(|spec| destination_policy::subset_labels(spec, subset)).unwrap_or_default(),
             node: service.kubernetes.node_local.then(|| class.node_name.clone()),
-            cluster: is_local.then(|| class.metadata.cluster_id.clone()),
+            cluster: (is_local || service.kubernetes.node_local).then(|| class.metadata.cluster_id.clone()),
             network_view: class.metadata.requested_network_view.clone(),
             unhealthy: service.sends_unhealthy_endpoints(features),
-            draining: service.has_persistent_session(features),
+            draining: service.has_session_cookie(features),
             draining_label: features.draining_label.clone(),
             mutual_tls: mutual_tls::Rule::select(ctx, service, port.number, subset, spec),
             mutual_tls_only: false,
-            networks: if is_resolved_here { network::Rule::select(ctx) } else { None },
+            networks: network::Rule::select(ctx, resolves_names),
             balance: balance::Rule::select(ctx, service, port.number, subset, spec),
             telemetry: features.telemetry_label,
         }
@@ -86,7 +86,11 @@ impl LocalitiesInput {
     /// The endpoints as Envoy reads them.
     pub fn render(&self) -> Vec<envoy::endpoint::LocalityLbEndpoints> {
         let members = self.endpoints.endpoints.iter().filter(|e| self.admits(e)).map(|endpoint| Member {
-            endpoint: Cow::Borrowed(endpoint),
+            endpoint: if self.is_marked_draining(endpoint) {
+                Cow::Owned(Endpoint { health: Health::Draining, ..endpoint.clone() })
+            } else {
+                Cow::Borrowed(endpoint)
+            },
             weight: endpoint.weight.max(1),
             mutual_tls: self.mutual_tls.holds_for(endpoint),
         });
@@ -108,6 +112,10 @@ impl LocalitiesInput {
         !self.endpoints.endpoints.iter().any(|endpoint| self.admits(endpoint))
     }
 
+    fn is_marked_draining(&self, endpoint: &Endpoint) -> bool {
+        endpoint.labels.value(&self.draining_label).is_some_and(|value| !value.is_empty())
+    }
+
     fn admits(&self, endpoint: &Endpoint) -> bool {
         let is_of_port = match &self.port {
             PortMatch::Name(name) => endpoint.port_name == *name,
@@ -116,11 +124,9 @@ impl LocalitiesInput {
         let is_reachable = match &endpoint.address {
             EndpointAddress::Ip(..) | EndpointAddress::Pipe(_) => true,
             EndpointAddress::Host(..) => matches!(self.port, PortMatch::Number(_)),
-            EndpointAddress::Network(_) => self.networks.as_ref().is_some_and(|n| n.has_gateway(endpoint)),
+            EndpointAddress::Network(_) => self.networks.is_some(),
         };
-        let draining = self.draining_label.as_str();
-        let is_draining = endpoint.health == Health::Draining
-            || endpoint.labels.value(draining).is_some_and(|value| !value.is_empty());
+        let is_draining = endpoint.health == Health::Draining || self.is_marked_draining(endpoint);
         let is_in_health = match endpoint.health {
             Health::Unknown | Health::Healthy | Health::Draining => true,
             Health::Unhealthy => self.unhealthy,
@@ -139,9 +145,9 @@ impl LocalitiesInput {
 }
 
 fn only_mutual_tls(group: Group<'_>) -> Group<'_> {
-    let speaks = |member: &Member<'_>| {
-        let mode = member.endpoint.tls_mode.as_str();
-        member.mutual_tls && !mode.is_empty() && mode != "disabled"
-    };
-    Group::new(group.locality, group.members.into_iter().filter(speaks).collect(), group.priority)
+    Group::new(
+        group.locality,
+        group.members.into_iter().filter(Member::speaks_mutual_tls).collect(),
+        group.priority,
+    )
 }

@@ -22,8 +22,8 @@ pub(super) struct Rule {
 
 impl Rule {
     /// None without any gateway: then all is reached directly.
-    pub(super) fn select(ctx: &Context<'_>) -> Option<Self> {
-        let gateways = ctx.reader.network_gateways();
+    pub(super) fn select(ctx: &Context<'_>, resolves_names: bool) -> Option<Self> {
+        let gateways = ctx.reader.network_gateways(resolves_names);
         let class = ctx.class();
         (!gateways.is_empty()).then(|| Self {
             gateways,
@@ -32,16 +32,10 @@ impl Rule {
         })
     }
 
-    /// Whether some gateway leads to the endpoint.
-    pub(super) fn has_gateway(&self, endpoint: &Endpoint) -> bool {
-        !self.gateways(endpoint).is_empty()
-    }
-
-    fn gateways(&self, endpoint: &Endpoint) -> Vec<&NetworkGateway> {
-        let fits = |gateway: &&NetworkGateway| {
-            if gateway.address.is_ipv4() { self.ip_families.v4 } else { self.ip_families.v6 }
-        };
-        self.gateways.of(&endpoint.network, &endpoint.cluster).into_iter().filter(fits).collect()
+    /// Whether the proxy's address families reach a gateway.
+    fn reaches(&self, gateway: &NetworkGateway) -> bool {
+        let IpFamilies { v4, v6, .. } = self.ip_families;
+        v4 == v6 || gateway.ip().is_some_and(|ip| if ip.to_canonical().is_ipv4() { v4 } else { v6 })
     }
 
     /// The group with gateways in place of endpoints in other networks.
@@ -50,16 +44,16 @@ impl Rule {
         let mut gateway_weights: BTreeMap<&NetworkGateway, u32> = BTreeMap::new();
         for mut member in group.members {
             member.weight = member.weight.saturating_mul(self.gateways.scale());
-            let gateways = self.gateways(&member.endpoint);
             let network = &member.endpoint.network;
+            let mut gateways = self.gateways.of(network, &member.endpoint.cluster);
             if network.is_empty() || *network == self.network || gateways.is_empty() {
                 if !matches!(member.endpoint.address, EndpointAddress::Network(_)) {
                     members.push(member);
                 }
                 continue;
             }
-            let mode = member.endpoint.tls_mode.as_str();
-            if !member.mutual_tls || mode.is_empty() || mode == "disabled" {
+            gateways.retain(|gateway| self.reaches(gateway));
+            if gateways.is_empty() || !member.speaks_mutual_tls() {
                 continue;
             }
             let share = member.weight / u32::try_from(gateways.len()).unwrap_or(1);
@@ -68,12 +62,7 @@ impl Rule {
                 *weight = weight.saturating_add(share);
             }
         }
-        members.extend(
-            gateway_weights
-                .into_iter()
-                .filter(|(_, weight)| *weight > 0)
-                .map(|(gateway, weight)| stand_in(gateway, weight)),
-        );
+        members.extend(gateway_weights.into_iter().map(|(gateway, weight)| stand_in(gateway, weight.max(1))));
         Group::new(group.locality, members, group.priority)
     }
 }
@@ -82,8 +71,12 @@ impl Rule {
 fn stand_in<'a>(gateway: &NetworkGateway, weight: u32) -> Member<'a> {
     let NetworkGateway { address, port, network, cluster } = gateway;
     let labels = with_topology(&Labels::default(), cluster, &Locality::default(), "", network);
+    let address = address.clone();
     let endpoint = Endpoint {
-        address: EndpointAddress::Ip(address.to_string(), *port),
+        address: match gateway.ip() {
+            Some(_) => EndpointAddress::Ip(address, *port),
+            None => EndpointAddress::Host(address, *port),
+        },
         labels,
         network: network.clone(),
         cluster: cluster.clone(),
