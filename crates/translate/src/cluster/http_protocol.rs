@@ -54,6 +54,11 @@ impl ProtocolOptions {
         matches!(self.upstream, Upstream::Http2(_))
     }
 
+    /// Whether the client decides.
+    pub(super) fn follows_client(&self) -> bool {
+        matches!(self.upstream, Upstream::AsDownstream)
+    }
+
     /// The options of HTTP/2, when it is chosen.
     pub(super) fn http2(&mut self) -> Option<&mut Http2ProtocolOptions> {
         match &mut self.upstream {

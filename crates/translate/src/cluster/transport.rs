@@ -55,7 +55,9 @@ impl Transport<'_> {
             Choice::Plain => {}
             Choice::Mesh { names, sni, detected } => {
                 let http2 = protocol.is_http2();
-                let alpn = tls::client_alpn(self.settings, self.client.dialect, self.http_port, http2);
+                // What is offered is fixed; where the client decides, HTTP/1.1 may not be what follows.
+                let http1 = self.http_port && !protocol.follows_client();
+                let alpn = tls::client_alpn(self.settings, self.client.dialect, http1, http2);
                 let context = tls::mesh_client_context(&names, &sni, alpn);
                 let socket = tls::client_socket(&context);
                 let original =

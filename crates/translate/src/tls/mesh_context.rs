@@ -127,11 +127,11 @@ pub fn mesh_client_context(
     }
 }
 
-/// The protocols that a client of the mesh offers. `http2` says that the cluster speaks HTTP/2, `http` that its port
-/// is declared as HTTP: there a stock Envoy has to offer what the `istio.alpn` filter would have put in, so that a
+/// The protocols that a client of the mesh offers. `http2` says that the cluster speaks HTTP/2, `http1` that it
+/// speaks HTTP/1.1: there a stock Envoy has to offer what the `istio.alpn` filter would have put in, so that a
 /// server that has to guess sees HTTP.
-pub fn client_alpn(settings: &MeshSettings, dialect: Dialect, http: bool, http2: bool) -> Vec<String> {
-    let list: &[&str] = match (dialect, http2, http) {
+pub fn client_alpn(settings: &MeshSettings, dialect: Dialect, http1: bool, http2: bool) -> Vec<String> {
+    let list: &[&str] = match (dialect, http2, http1) {
         (Dialect::Istio, true, _) => &["istio", "h2"],
         (Dialect::Stock, true, _) => &["istio-h2", "istio", "h2"],
         (Dialect::Stock, false, true) => &["istio-http/1.1", "istio", "http/1.1"],
