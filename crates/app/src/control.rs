@@ -8,9 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use config::{Changeset, Kind};
+use config::{Changeset, Kind, SourceEvent};
 use engine::{Engine, ProxyId, Report};
-use file_io::SourceEvent;
 use mesh::Base;
 use scope::Proxy;
 use server::{Metrics, Published};

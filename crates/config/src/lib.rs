@@ -12,6 +12,7 @@ mod meta;
 mod object;
 mod parse;
 mod rejection;
+mod source_event;
 mod store;
 
 pub mod gateway_api;
@@ -26,6 +27,7 @@ pub use meta::{Meta, OwnerReference};
 pub use object::{AnyObject, Object, Resource};
 pub use parse::parse;
 pub use rejection::Rejection;
+pub use source_event::SourceEvent;
 pub use store::{ConfigStore, ObjectMap};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod documents;
 mod scan;
 mod source;
 
-pub use source::{FolderError, FolderSource, SourceEvent};
+pub use source::{FolderError, FolderSource};
 
 #[cfg(test)]
 mod tests;

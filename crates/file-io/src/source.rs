@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use config::{Changeset, Rejection};
+use config::{Changeset, Rejection, SourceEvent};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -46,17 +46,6 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// What became of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceEvent {
-    /// What to change; everything at the first event.
-    pub changes: Changeset,
-    /// All that is rejected at present, in the order of files.
-    pub rejections: Vec<Rejection>,
-    /// What else is amiss at present.
-    pub warnings: Vec<String>,
 }
 
 /// A folder being watched, until this is dropped.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use config::{AnyObject, ConfigStore};
+use config::{AnyObject, ConfigStore, SourceEvent};
 
-use crate::{FolderError, FolderSource, SourceEvent};
+use crate::{FolderError, FolderSource};
 
 /// Only reached if the event never comes.
 const NEVER: Duration = Duration::from_mins(1);

@@ -18,7 +18,11 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     for package in &tree.metadata.packages {
         let name = package.name.as_str();
         versions.entry(name).or_default().push(&package.version);
-        if let Some((line, _)) = policy.banned.iter().find(|(_, banned)| banned == name) {
+        if let Some((line, _, wrappers)) = policy.banned.iter().find(|(_, banned, _)| banned == name) {
+            let users = users_of(tree.files.get("Cargo.lock").map_or("", String::as_str), name);
+            if !wrappers.is_empty() && users.iter().all(|user| wrappers.iter().any(|w| w == user)) {
+                continue;
+            }
             findings.push(Finding::new(
                 POLICY,
                 *line,
@@ -47,7 +51,8 @@ struct Policy {
     licences: Vec<String>,
     /// A package and one more licence that is allowed for it alone.
     exceptions: Vec<(String, String)>,
-    banned: Vec<(usize, String)>,
+    /// Line, package, and the packages that may name it all the same.
+    banned: Vec<(usize, String, Vec<String>)>,
     duplicates: Vec<(usize, String)>,
 }
 
@@ -79,7 +84,10 @@ impl Policy {
                         policy.exceptions.push((name, licence));
                     }
                 }
-                ("bans", "deny") => policy.banned.extend(value(line, "crate").map(|name| (index + 1, name))),
+                ("bans", "deny") => {
+                    let wrappers: Vec<String> = value(line, "wrappers").into_iter().collect();
+                    policy.banned.extend(value(line, "crate").map(|name| (index + 1, name, wrappers)));
+                }
                 ("bans", "skip") => {
                     policy.duplicates.extend(value(line, "crate").map(|name| (index + 1, name)));
                 }
@@ -100,6 +108,17 @@ impl Policy {
             .map(|(_, licence)| licence.as_str());
         self.licences.iter().map(String::as_str).chain(own).collect()
     }
+}
+
+/// The packages of the lock file that name a dependency.
+fn users_of<'a>(lock: &'a str, dependency: &str) -> Vec<&'a str> {
+    lock.split("[[package]]")
+        .filter(|package| {
+            package.lines().any(|line| strings(line).next() == Some(dependency) && line.starts_with(' '))
+        })
+        .filter_map(|package| package.lines().find_map(|line| line.strip_prefix("name = ")))
+        .map(|name| name.trim_matches('"'))
+        .collect()
 }
 
 /// The first string after `key =`, also inside a list.

@@ -1,0 +1,25 @@
+//! The API server as a source of configuration: every kind listed and watched, objects decoded one by one, what
+//! changed handed on in the words of [`config`]. Answers "Watched objects" and "Leader election" of the platform
+//! specification.
+//!
+//! ```text
+//! API server --request--> lines of JSON --decode--> objects --reflector--> Update --Catalog--> SourceEvent
+//! ```
+//! Kinds whose definition the API server does not have are empty, and are watched from the moment it has. An object
+//! that does not parse is a rejection, and the last good version of it stays. Only this crate knows resource versions.
+
+mod catalog;
+mod connect;
+mod decode;
+mod definitions;
+mod fault;
+mod place;
+mod reflector;
+mod request;
+mod source;
+
+pub use connect::{ConnectError, connect};
+pub use source::{KubernetesSource, Options};
+
+#[cfg(test)]
+mod tests;
