@@ -170,8 +170,11 @@ pub fn raise_floors(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
         let floor = floors.entry(name.clone()).or_default();
         *floor = row.equal.max(*floor);
     }
-    let head: String =
-        text.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let mut head = String::new();
+    for line in text.lines().filter(|line| line.starts_with('#')) {
+        head.push_str(line);
+        head.push('\n');
+    }
     std::fs::write(path, head + &serde_yaml::to_string(&floors)?)?;
     Ok(())
 }

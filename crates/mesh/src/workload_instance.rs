@@ -50,7 +50,7 @@ impl WorkloadInstance {
     /// The endpoint at a port.
     pub(crate) fn at(&self, port_name: &str, service_port: u32, number: u32) -> Endpoint {
         let mut endpoint = self.endpoint.clone();
-        endpoint.port_name = port_name.to_owned();
+        port_name.clone_into(&mut endpoint.port_name);
         endpoint.service_port = service_port;
         match &mut endpoint.address {
             EndpointAddress::Ip(_, port)
