@@ -2,10 +2,9 @@
 //! the stock dialect: Envoy itself validates a bootstrap that holds the proxy's resources. `ACCEPTANCE=NAME*` picks
 //! scenarios.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
+use anyhow::Result;
 use testkit::envoy::{NEWEST, OLDEST, binary, static_bootstrap, validate};
 use testkit::generate::{generate_as, mesh_of};
 use testkit::parity::{Scenario, shared_dir};
@@ -31,66 +30,67 @@ fn stock_envoys_accept_what_recorded_proxies_would_get() {
         return;
     }
     let folder = testkit::workspace().join("target/acceptance");
-    std::fs::create_dir_all(&folder).expect("a folder for bootstraps");
-    let files = bootstraps(&shared, &folder);
+    let files = bootstraps(&shared, &folder).expect("a bootstrap for every recorded proxy");
     assert!(!files.is_empty());
     let jobs: Vec<(&str, &Path, &Path)> = files
         .iter()
         .flat_map(|file| binaries.iter().map(move |(version, binary)| (*version, &**binary, &**file)))
         .collect();
     let refused = refusals(&jobs);
-    let count = refused.len();
-    let text: String = refused.into_iter().map(|(what, why)| format!("{what}\n{why}\n")).collect();
-    assert!(count == 0, "{count} of {} configurations are refused:\n{text}", jobs.len());
+    assert!(
+        refused.is_empty(),
+        "{} of {} configurations are refused:\n{}",
+        refused.len(),
+        jobs.len(),
+        refused.join("\n")
+    );
 }
 
 /// A bootstrap for every proxy.
-fn bootstraps(shared: &Path, folder: &Path) -> Vec<PathBuf> {
+fn bootstraps(shared: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder)?;
     let wanted = std::env::var("ACCEPTANCE").unwrap_or_else(|_| "*".to_owned());
     let is_wanted = |name: &str| match wanted.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => name == wanted,
     };
     let mut files = Vec::new();
-    for name in Scenario::names(shared).expect("the scenarios") {
+    for name in Scenario::names(shared)? {
         if OTHERS.contains(&name.as_str()) || !is_wanted(&name) {
             continue;
         }
-        let scenario = Scenario::load(shared, &name).expect("a scenario");
-        let mesh = mesh_of(&scenario.objects).expect("a mesh");
+        let scenario = Scenario::load(shared, &name)?;
+        let mesh = mesh_of(&scenario.objects)?;
         for proxy in &scenario.proxies {
-            let resources =
-                generate_as(&mesh, &proxy.node, &[STOCK.to_owned()]).expect("resources of a proxy");
+            let resources = generate_as(&mesh, &proxy.node, &[STOCK.to_owned()])?;
             let file = folder.join(format!("{name}.{}.json", proxy.name));
             let bootstrap = static_bootstrap(&proxy.node, &resources);
-            std::fs::write(&file, bootstrap.to_string()).expect("a bootstrap");
+            std::fs::write(&file, bootstrap.to_string())?;
             files.push(file);
         }
     }
-    files
+    Ok(files)
 }
 
-/// What Envoy says to those that it refuses, by version and proxy.
-fn refusals(jobs: &[(&str, &Path, &Path)]) -> BTreeMap<String, String> {
-    let refused = Mutex::new(BTreeMap::new());
-    let next = std::sync::atomic::AtomicUsize::new(0);
+/// What Envoy says to those that it refuses, with version and proxy, sorted.
+fn refusals(jobs: &[(&str, &Path, &Path)]) -> Vec<String> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((version, binary, file)) =
-                    jobs.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
-                {
-                    if let Err(error) = validate(binary, file) {
-                        let proxy = file.file_stem().unwrap_or_default().to_string_lossy();
-                        let what = format!("{proxy} {version}");
-                        refused.lock().expect("no panic").insert(what, said(&error.to_string()));
-                    }
-                }
-            });
-        }
+    let share = jobs.len().div_ceil(workers).max(1);
+    let refused_of = |jobs: &[(&str, &Path, &Path)]| -> Vec<String> {
+        let refused = jobs.iter().filter_map(|(version, binary, file)| {
+            let error = validate(binary, file).err()?;
+            let proxy = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Some(format!("{proxy} {version}\n{}", said(&error.to_string())))
+        });
+        refused.collect()
+    };
+    let mut refused: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = jobs.chunks(share).map(|jobs| scope.spawn(|| refused_of(jobs))).collect();
+        let died = |_| vec!["a thread of this test panicked".to_owned()];
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(died)).collect()
     });
-    refused.into_inner().expect("no panic")
+    refused.sort();
+    refused
 }
 
 /// The first line that says why, and the last, which stands behind a dump of the message at fault.

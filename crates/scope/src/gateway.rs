@@ -322,3 +322,6 @@ impl Merge {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

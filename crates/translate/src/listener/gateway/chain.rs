@@ -101,3 +101,36 @@ impl Matches {
         (Some(chain), reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(names: &[&str], protocols: &[&str]) -> Chain {
+        let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let http =
+            HttpContent { route: "http.80".to_owned(), protocol: Protocol::Http, stat_prefix: String::new() };
+        Chain {
+            server_names: own(names),
+            application_protocols: own(protocols),
+            ..Chain::of(Content::Http(http))
+        }
+    }
+
+    #[test]
+    fn a_later_chain_loses_the_server_names_that_an_earlier_one_has() {
+        let mut matches = Matches::default();
+        assert_eq!(matches.admit(chain(&["a.test", "b.test"], &[])).1, None);
+        let (left, reason) = matches.admit(chain(&["B.test", "c.test"], &[]));
+        assert_eq!(left.expect("c.test is free").server_names, ["c.test"]);
+        assert!(reason.expect("a reason").contains("B.test"));
+    }
+
+    #[test]
+    fn a_second_chain_for_everything_goes() {
+        let mut matches = Matches::default();
+        assert!(matches.admit(chain(&[], &[])).0.is_some());
+        assert!(matches.admit(chain(&[], &[])).0.is_none());
+        assert!(matches.admit(chain(&[], &["istio"])).0.is_some());
+    }
+}

@@ -138,9 +138,13 @@ fn add(ctx: &Context<'_>, group: &ServerGroup, listener: &mut GatewayListenerInp
     let mut taken = BTreeSet::new();
     for server in &group.servers {
         if server.tls_mode() == Some(TlSmode::AutoPassthrough) {
-            auto_passthrough::chains(ctx, server).into_iter().for_each(|chain| put(server, chain));
+            for chain in auto_passthrough::chains(ctx, server) {
+                put(server, chain);
+            }
         } else if server.is_passthrough() {
-            routes::passthrough(ctx, server, &mut taken).into_iter().for_each(|chain| put(server, chain));
+            for chain in routes::passthrough(ctx, server, &mut taken) {
+                put(server, chain);
+            }
         } else {
             let content = if server.is_https_terminating() {
                 Some(Content::Http(HttpContent {

@@ -1,0 +1,93 @@
+//! How the servers of a router's Gateways come together, and which ones have to go.
+
+use std::sync::Arc;
+
+use config::Object;
+use mesh::{Base, Mesh, Reader};
+use serde_json::{Value, json};
+
+use super::{MergedGateway, merge};
+use proto::istio::networking::Gateway;
+
+fn gateway(name: &str, servers: &Value) -> Value {
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+        "metadata": {"name": name, "namespace": "edge"}, "spec": {"servers": servers}})
+}
+
+fn server(port: u32, protocol: &str, hosts: &[&str], more: &Value) -> Value {
+    let name = format!("{}-{port}", protocol.to_lowercase());
+    let mut server = json!({"port": {"number": port, "name": name, "protocol": protocol}, "hosts": hosts});
+    if let (Some(fields), Some(more)) = (server.as_object_mut(), more.as_object()) {
+        fields.extend(more.clone());
+    }
+    server
+}
+
+fn simple() -> Value {
+    json!({"tls": {"mode": "SIMPLE", "credentialName": "cert"}})
+}
+
+fn merged(gateways: &[Value]) -> MergedGateway {
+    let objects = gateways.iter().map(|object| config::parse(object.clone(), "test").unwrap().unwrap());
+    let mesh = Mesh::build(objects.collect(), Arc::new(Base::default()));
+    let reader = Reader::new(&mesh);
+    let found: Vec<Arc<Object<Gateway>>> = reader.gateways(&"edge".into(), &model::Labels::default());
+    merge(&found, &[])
+}
+
+fn groups(gateway: &MergedGateway) -> Vec<String> {
+    gateway
+        .groups
+        .iter()
+        .map(|g| format!("{}:{} {:?} x{} {}", g.bind, g.port, g.protocol, g.servers.len(), g.route_name))
+        .collect()
+}
+
+#[test]
+fn plaintext_http_of_all_gateways_shares_one_route_configuration() {
+    let a = gateway("a", &json!([server(80, "HTTP", &["a.test"], &json!({}))]));
+    let b = gateway("b", &json!([server(80, "GRPC", &["b.test"], &json!({}))]));
+    let merged = merged(&[a, b]);
+    assert_eq!(groups(&merged), [":80 Http x2 http.80"]);
+    assert_eq!(merged.by_route["http.80"].len(), 2);
+    assert!(merged.issues.is_empty());
+}
+
+#[test]
+fn another_protocol_on_a_plaintext_port_is_left_out_but_may_have_an_address_of_its_own() {
+    let servers = json!([
+        server(80, "HTTP", &["a.test"], &json!({})),
+        server(80, "TCP", &["*"], &json!({})),
+        server(80, "TCP", &["*"], &json!({"bind": "10.0.0.1"})),
+    ]);
+    let merged = merged(&[gateway("a", &servers)]);
+    assert_eq!(groups(&merged), [":80 Http x1 http.80", "10.0.0.1:80 Tcp x1 "]);
+    assert_eq!(merged.issues.len(), 1);
+    assert_eq!(merged.issues[0].path, "spec.servers[1]");
+}
+
+#[test]
+fn a_host_that_an_older_tls_server_of_the_port_has_costs_the_whole_later_server() {
+    let a = gateway("a", &json!([server(443, "HTTPS", &["a.test", "b.test"], &simple())]));
+    let b = gateway("b", &json!([server(443, "HTTPS", &["b.test", "c.test"], &simple())]));
+    let merged = merged(&[a, b]);
+    assert_eq!(merged.by_route.keys().collect::<Vec<_>>(), ["https.443.https-443.a.edge"]);
+    assert_eq!(merged.issues.len(), 1);
+    assert!(merged.issues[0].message.contains("b.test"));
+}
+
+#[test]
+fn hosts_name_the_namespace_whose_virtual_services_may_serve_them() {
+    let hosts = ["./own.test", "*/any.test", "other/theirs.test"];
+    let merged = merged(&[gateway("a", &json!([server(80, "HTTP", &hosts, &json!({}))]))]);
+    let server = &merged.groups[0].servers[0];
+    assert_eq!(server.hosts_for("edge").collect::<Vec<_>>(), ["own.test", "any.test"]);
+    assert_eq!(server.hosts_for("other").collect::<Vec<_>>(), ["any.test", "theirs.test"]);
+}
+
+#[test]
+fn every_host_of_every_namespace_takes_all_server_names() {
+    let https = server(443, "HTTPS", &["edge/a.test", "*/*"], &simple());
+    let merged = merged(&[gateway("a", &json!([https]))]);
+    assert!(merged.groups[0].servers[0].server_names().is_empty());
+}
