@@ -1,33 +1,42 @@
 //! The endpoints behind every service: EndpointSlices, or the selected Pods where a Service has none; ServiceEntry
 //! endpoints and selected WorkloadEntries and Pods (spec 2.1, 5.3, 8).
 //!
-//! Everything an endpoint is made of lives in the namespace of its service, but for nodes; so a change concerns the
-//! services of its namespace, and a slice that of its own service alone.
+//! A change does again what it can concern: a slice its service, a pod the services of its namespace that name or
+//! select it, a node its pods, any other object the services of its namespace.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use config::{Change, ConfigStore, Kind};
-use model::{Host, Namespace};
+use config::{AnyObject, Change, ConfigStore, Kind, Object, k8s};
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
+use model::{Host, Labels, Namespace};
 
 use crate::mesh::{Dirty, ServiceIndex};
+use crate::workload_endpoints::{self, Sources};
 use crate::{EndpointSet, MeshSettings, Question, Service};
+
+type Key = (Host, Namespace);
 
 /// Endpoints by service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct EndpointIndex {
-    sets: BTreeMap<(Host, Namespace), EndpointSet>,
+    sets: OrdMap<Key, EndpointSet>,
 }
 
 impl EndpointIndex {
     /// The kinds that feed it.
-    pub(crate) const FED_BY: &'static [Kind] = crate::workload_endpoints::KINDS;
+    pub(crate) const FED_BY: &'static [Kind] = workload_endpoints::KINDS;
 
     /// The endpoints of every service.
     pub(crate) fn build(store: &ConfigStore, settings: &MeshSettings, services: &ServiceIndex) -> Self {
-        let endpoints = |declared: Vec<&Service>| crate::workload_endpoints::of(declared, store, settings);
-        Self {
-            sets: by_host(services).into_iter().map(|(key, declared)| (key, endpoints(declared))).collect(),
-        }
+        let sources = Sources::new(store, settings);
+        let declared = by_host(services, |_| true);
+        let sets =
+            declared.into_iter().map(|(key, declared)| (key, workload_endpoints::of(declared, &sources)));
+        Self { sets: sets.collect() }
     }
 
     /// The index after some changes: only services that these can concern are done again.
@@ -38,22 +47,25 @@ impl EndpointIndex {
         services: &ServiceIndex,
         changes: &[Change],
     ) -> Self {
-        let concerned = Concerned::of(changes);
-        if concerned.everything {
+        let root = settings.root_namespace();
+        if changes.iter().any(|change| change.key.kind == Kind::Namespace && *change.key.name == *root) {
             return Self::build(store, settings, services);
         }
-        let set = |key: &(Host, Namespace), declared: Vec<&Service>| {
-            let is_concerned = declared.iter().any(|service| concerned.concerns(service));
-            let known = self.sets.get(key).filter(|_| !is_concerned).cloned();
-            known.unwrap_or_else(|| crate::workload_endpoints::of(declared, store, settings))
-        };
-        let sets = by_host(services)
-            .into_iter()
-            .map(|(key, declared)| {
-                let endpoints = set(&key, declared);
-                (key, endpoints)
-            })
-            .collect();
+        let sources = Sources::new(store, settings);
+        let concerned = Concerned::of(changes, &sources);
+        let keys: BTreeSet<Key> =
+            services.each().filter(|service| concerned.concerns(service)).map(key).collect();
+        let mut sets = self.sets.clone();
+        if concerned.declarations {
+            let declared: BTreeSet<Key> = services.each().map(key).collect();
+            sets = sets.into_iter().filter(|(key, _)| declared.contains(key)).collect();
+        }
+        for (key, declared) in by_host(services, |service| keys.contains(&key(service))) {
+            let set = workload_endpoints::of(declared, &sources);
+            if sets.get(&key) != Some(&set) {
+                sets.insert(key, set);
+            }
+        }
         Self { sets }
     }
 
@@ -65,13 +77,14 @@ impl EndpointIndex {
     /// Marks the questions about endpoints that have another answer than in `old`.
     pub(crate) fn mark_changes_since(&self, old: &Self, dirty: &mut Dirty) {
         let empty = EndpointSet::default();
-        for key in self.sets.keys().chain(old.sets.keys()) {
-            let (before, after) = (old.sets.get(key).unwrap_or(&empty), self.sets.get(key).unwrap_or(&empty));
+        for difference in old.sets.diff(&self.sets) {
+            let (key, before, after) = match difference {
+                DiffItem::Add(key, after) => (key, &empty, after),
+                DiffItem::Remove(key, before) => (key, before, &empty),
+                DiffItem::Update { old: (key, before), new: (_, after) } => (key, before, after),
+            };
             if before != after {
                 dirty.mark(&Question::Endpoints(key.0.clone(), key.1.clone()));
-            }
-            if before.tunnelled_ports != after.tunnelled_ports {
-                dirty.mark(&Question::Tunnels(key.0.clone(), key.1.clone()));
             }
             if before.service_accounts != after.service_accounts {
                 dirty.mark(&Question::ServiceAccounts(key.0.clone(), key.1.clone()));
@@ -80,11 +93,15 @@ impl EndpointIndex {
     }
 }
 
+fn key(service: &Service) -> Key {
+    (service.host.clone(), service.namespace.clone())
+}
+
 /// The services that declare one host in one namespace, by age.
-fn by_host(services: &ServiceIndex) -> BTreeMap<(Host, Namespace), Vec<&Service>> {
+fn by_host(services: &ServiceIndex, admits: impl Fn(&Service) -> bool) -> BTreeMap<Key, Vec<&Service>> {
     let mut declared: BTreeMap<_, Vec<&Service>> = BTreeMap::new();
-    for service in services.all() {
-        declared.entry((service.host.clone(), service.namespace.clone())).or_default().push(service);
+    for service in services.each().filter(|service| admits(service)) {
+        declared.entry(key(service)).or_default().push(service);
     }
     declared
 }
@@ -92,38 +109,81 @@ fn by_host(services: &ServiceIndex) -> BTreeMap<(Host, Namespace), Vec<&Service>
 /// Which services a set of changes can concern.
 #[derive(Default)]
 struct Concerned {
-    everything: bool,
+    /// Services may have come or gone.
+    declarations: bool,
     namespaces: BTreeSet<Namespace>,
     kubernetes_services: BTreeSet<(Namespace, String)>,
+    /// Labels of pods that came, went or changed.
+    pods: BTreeMap<Namespace, Vec<Labels>>,
 }
 
 impl Concerned {
-    fn of(changes: &[Change]) -> Self {
+    fn of(changes: &[Change], sources: &Sources<'_>) -> Self {
         let mut concerned = Self::default();
         for change in changes {
             let namespace = change.key.namespace.clone();
+            let states = || change.old.iter().chain(&change.new);
             match change.key.kind {
                 Kind::EndpointSlice => {
-                    for object in change.old.iter().chain(&change.new) {
-                        let name = config::k8s::EndpointSlice::service_name(&object.meta().labels);
+                    for object in states() {
+                        let name = k8s::EndpointSlice::service_name(&object.meta().labels);
                         concerned
                             .kubernetes_services
                             .insert((namespace.clone(), name.unwrap_or_default().into()));
                     }
                 }
-                Kind::Pod | Kind::Service | Kind::ServiceEntry | Kind::WorkloadEntry => {
+                Kind::Pod => {
+                    for object in states() {
+                        if let AnyObject::Pod(pod) = object {
+                            concerned.add_pod(pod, sources);
+                        }
+                    }
+                }
+                Kind::Node => {
+                    let pods = sources.store.pods().iter();
+                    pods.filter(|pod| *pod.spec.node_name == *change.key.name)
+                        .for_each(|pod| concerned.add_pod(pod, sources));
+                }
+                Kind::Service | Kind::ServiceEntry => {
+                    concerned.declarations = true;
                     concerned.namespaces.insert(namespace);
                 }
-                Kind::Node | Kind::Namespace => concerned.everything = true,
+                Kind::WorkloadEntry => {
+                    concerned.namespaces.insert(namespace);
+                }
                 _ => {}
             }
         }
         concerned
     }
 
-    fn concerns(&self, service: &Service) -> bool {
-        self.namespaces.contains(&service.namespace)
-            || (self.kubernetes_services.contains(&(service.namespace.clone(), service.name.clone()))
-                && service.is_kubernetes())
+    /// A pod concerns services whose slices name it or its address, and those that could select it.
+    fn add_pod(&mut self, pod: &Object<k8s::Pod>, sources: &Sources<'_>) {
+        let namespace = &pod.meta.namespace;
+        for (service, slices) in sources.slices_in(namespace) {
+            if slices.iter().any(|slice| mentions(slice, pod)) {
+                self.kubernetes_services.insert((namespace.clone(), service.to_owned()));
+            }
+        }
+        self.pods.entry(namespace.clone()).or_default().push(pod.meta.labels.clone());
     }
+
+    fn concerns(&self, service: &Service) -> bool {
+        if self.namespaces.contains(&service.namespace) {
+            return true;
+        }
+        let pods = self.pods.get(&service.namespace);
+        if !service.is_kubernetes() {
+            return pods.is_some() && !service.selector.is_empty();
+        }
+        pods.is_some_and(|pods| pods.iter().any(|labels| labels.selected_by_service(&service.selector)))
+            || self.kubernetes_services.contains(&(service.namespace.clone(), service.name.clone()))
+    }
+}
+
+fn mentions(slice: &Object<k8s::EndpointSlice>, pod: &Object<k8s::Pod>) -> bool {
+    slice.spec.endpoints.iter().any(|endpoint| {
+        let by_name = endpoint.target_ref.as_ref().is_some_and(|target| *target.name == *pod.meta.name);
+        by_name || endpoint.addresses.iter().any(|address| pod.spec.pod_ips.contains(address))
+    })
 }

@@ -1,6 +1,7 @@
 //! Where a workload is: its locality (row K08), its network (spec 2.5), and the labels that tell both to
 //! `failoverPriority` and the network view (spec section 8).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use config::{ConfigStore, Object, k8s};
@@ -101,6 +102,18 @@ where
 /// The name of the node that labels tell.
 pub fn labelled_node(labels: &Labels) -> &str {
     labels.value(HOST_NAME).unwrap_or_default()
+}
+
+/// Whether a selector can choose a workload with some labels of its own, whatever the topology adds to them.
+pub(crate) fn may_select<'l>(
+    selector: &BTreeMap<String, String>,
+    own: impl Fn(&str) -> Option<&'l str>,
+) -> bool {
+    let added = [REGION, ZONE, SUBZONE, CLUSTER, HOST_NAME, NETWORK];
+    !selector.is_empty()
+        && selector
+            .iter()
+            .all(|(key, value)| own(key) == Some(value.as_str()) || added.contains(&key.as_str()))
 }
 
 /// Labels with those of the topology: cluster, locality, node and network, as far as they are known.

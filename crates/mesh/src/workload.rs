@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use config::{Kind, Object, k8s};
 use model::{Labels, Locality, Namespace, Protocol};
+use proto::istio::networking::WorkloadEntry;
 
-use crate::workload_endpoints::{entry_port, instances, target_port};
+use crate::workload_endpoints::{entry_port, target_port};
 use crate::workload_instance::WorkloadInstance;
-use crate::{Question, Reader, Registry, Resolution, Service, ServicePort, TargetPort};
+use crate::{EndpointAddress, Question, Reader, Registry, Resolution, Service, ServicePort, TargetPort};
 
 /// A service that the proxy's workload is behind, at one of its ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,26 +91,19 @@ impl Reader<'_> {
     }
 
     fn own_service_entries(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
-        for kind in [Kind::WorkloadEntry, Kind::Pod, Kind::ServiceEntry] {
-            self.note(&Question::KindIn(kind, workload.namespace.clone()));
-        }
-        let (store, settings) = (self.store(), self.settings());
         let mut own = Vec::new();
-        let services = self.mesh().all_services();
-        let entries = |s: &&Arc<Service>| s.namespace == *workload.namespace && !s.is_kubernetes();
-        for service in services.iter().filter(entries) {
-            let Some(object) = store.service_entries().get(&service.namespace, &service.object_name) else {
-                continue;
-            };
-            let by_name = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
-            for instance in instances(object, by_name, store, settings) {
-                if !instance.has_address(workload.addresses) {
+        let services = self.mesh().all_services().iter();
+        for service in services.filter(|s| s.namespace == *workload.namespace && !s.is_kubernetes()) {
+            let set = self.endpoints(&service.host, &service.namespace);
+            for endpoint in set.endpoints.iter() {
+                let EndpointAddress::Ip(ip, target_port) = &endpoint.address else { continue };
+                if !ip.parse().is_ok_and(|ip: IpAddr| workload.addresses.contains(&ip)) {
                     continue;
                 }
-                for port in &service.ports {
-                    let TargetPort::Number(target) = port.target else { continue };
-                    let target_port = instance.named_port(&port.name).unwrap_or(target);
-                    own.push(OwnService { service: Arc::clone(service), port: port.clone(), target_port });
+                // Endpoints of a Kubernetes Service of the same host have no service port number.
+                if let Some(port) = service.port(endpoint.service_port) {
+                    let (service, target_port) = (Arc::clone(service), *target_port);
+                    own.push(OwnService { service, port: port.clone(), target_port });
                 }
             }
         }
@@ -152,7 +146,11 @@ impl Reader<'_> {
     fn own_workload_entry(&self, workload: StatedWorkload<'_>) -> Option<WorkloadInstance> {
         let first = workload.addresses.get(..1)?;
         let entries = self.store().workload_entries().in_namespace(workload.namespace);
+        let is_at = |entry: &Object<WorkloadEntry>| {
+            entry.spec.address.parse().is_ok_and(|address: IpAddr| first.contains(&address))
+        };
         let mut found: Vec<_> = entries
+            .filter(|entry| is_at(entry))
             .filter_map(|entry| {
                 let instance = WorkloadInstance::of_entry(entry, self.settings())?;
                 instance.has_address(first).then_some((*entry.meta.name != *workload.pod, instance))

@@ -5,7 +5,7 @@
 //! All objects that declare the same host in one namespace share the endpoints, so that a ServiceEntry adds to a
 //! Kubernetes Service of its host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::{ConfigStore, Kind, Object, k8s};
 use model::Protocol;
@@ -18,18 +18,52 @@ use crate::{ServicePort, TargetPort};
 /// The label of a slice that some other cluster's import made.
 const MULTI_CLUSTER_SERVICE: &str = "multicluster.kubernetes.io/service-name";
 
+/// What endpoints are made from, and the slices of each Service by namespace and name.
+pub(crate) struct Sources<'s> {
+    pub(crate) store: &'s ConfigStore,
+    settings: &'s MeshSettings,
+    slices: BTreeMap<&'s str, BTreeMap<&'s str, Vec<&'s Object<k8s::EndpointSlice>>>>,
+}
+
+impl<'s> Sources<'s> {
+    /// The objects of a store.
+    pub(crate) fn new(store: &'s ConfigStore, settings: &'s MeshSettings) -> Self {
+        let mut slices: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
+        for slice in store.endpoint_slices() {
+            let labels = &slice.meta.labels;
+            let Some(service) = k8s::EndpointSlice::service_name(labels) else { continue };
+            if labels.value(MULTI_CLUSTER_SERVICE).is_none() {
+                let of_namespace = slices.entry(&*slice.meta.namespace).or_default();
+                of_namespace.entry(service).or_default().push(&**slice);
+            }
+        }
+        Self { store, settings, slices }
+    }
+
+    /// The names of Services of a namespace with their slices.
+    pub(crate) fn slices_in(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&'s str, &[&'s Object<k8s::EndpointSlice>])> {
+        let slices = self.slices.get(namespace).into_iter().flatten();
+        slices.map(|(service, slices)| (*service, slices.as_slice()))
+    }
+
+    fn slices_of(&self, service: &Service) -> &[&'s Object<k8s::EndpointSlice>] {
+        let slices = self.slices.get(&*service.namespace);
+        slices.and_then(|slices| slices.get(service.name.as_str())).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// All endpoints of the services that declare one host in one namespace.
-pub(crate) fn of<'s>(
-    services: impl IntoIterator<Item = &'s Service>,
-    store: &ConfigStore,
-    settings: &MeshSettings,
-) -> EndpointSet {
+pub(crate) fn of<'s>(services: impl IntoIterator<Item = &'s Service>, sources: &Sources<'_>) -> EndpointSet {
+    let Sources { store, settings, .. } = *sources;
     let mut entries = Vec::new();
     let mut kubernetes = Vec::new();
     let mut ports = BTreeSet::new();
     for service in services {
         match service.registry {
-            Registry::Kubernetes => from_kubernetes(service, store, settings, &mut kubernetes),
+            Registry::Kubernetes => from_kubernetes(service, sources, &mut kubernetes),
             // An entry with several addresses is as many services, each with all endpoints: their weights add up.
             Registry::External => {
                 let mut of_service = Vec::new();
@@ -45,18 +79,14 @@ pub(crate) fn of<'s>(
     EndpointSet::new(entries)
 }
 
-fn from_kubernetes(service: &Service, store: &ConfigStore, settings: &MeshSettings, out: &mut Vec<Endpoint>) {
+fn from_kubernetes(service: &Service, sources: &Sources<'_>, out: &mut Vec<Endpoint>) {
     if service.resolution == Resolution::Alias {
         return;
     }
-    let slices: Vec<_> = store
-        .endpoint_slices()
-        .in_namespace(&service.namespace)
-        .filter(|slice| k8s::EndpointSlice::service_name(&slice.meta.labels) == Some(service.name.as_str()))
-        .filter(|slice| slice.meta.label(MULTI_CLUSTER_SERVICE).is_none())
-        .collect();
+    let Sources { store, settings, .. } = *sources;
+    let slices = sources.slices_of(service);
     let mut seen = BTreeSet::new();
-    for slice in &slices {
+    for slice in slices {
         from_slice(service, slice, store, settings, &mut seen, out);
     }
     if slices.is_empty() && !service.selector.is_empty() {
@@ -107,7 +137,7 @@ fn from_slice(
     }
 }
 
-/// The pod that a slice names, else one of the service's namespace with that address. `Err` if the pod named is
+/// The pod of the service's namespace that a slice names, else the one with that address. `Err` if the pod named is
 /// unknown.
 fn pod_behind<'s>(
     endpoint: &k8s::Endpoint,
@@ -117,9 +147,10 @@ fn pod_behind<'s>(
 ) -> Result<Option<&'s Object<k8s::Pod>>, ()> {
     match endpoint.target_ref.as_ref().filter(|target| target.kind == "Pod") {
         Some(target) => {
-            let namespace =
-                if target.namespace.is_empty() { &*service.namespace } else { target.namespace.as_str() };
-            store.pods().get(namespace, &target.name).map(|pod| Some(&**pod)).ok_or(())
+            let namespace = &*service.namespace;
+            let is_near = target.namespace.is_empty() || target.namespace == *namespace;
+            let pod = store.pods().get(namespace, &target.name).filter(|_| is_near);
+            pod.map(|pod| Some(&**pod)).ok_or(())
         }
         None => {
             let mut pods = store.pods().in_namespace(&service.namespace);
@@ -178,9 +209,9 @@ fn from_selected_entries(
     settings: &MeshSettings,
     out: &mut Vec<Endpoint>,
 ) {
-    for entry in store.workload_entries().in_namespace(&service.namespace) {
-        let Some(instance) = WorkloadInstance::of_entry(entry, settings) else { continue };
-        if instance.dns_only || !instance.labels().selected_by_service(&service.selector) {
+    let (namespace, selector) = (&service.namespace, &service.selector);
+    for instance in WorkloadInstance::selected_entries(namespace, selector, store, settings) {
+        if instance.dns_only {
             continue;
         }
         for port in &service.ports {
@@ -240,7 +271,7 @@ fn from_entry(service: &Service, store: &ConfigStore, settings: &MeshSettings, o
 }
 
 /// The workloads of an entry: those that its selector chooses, else those that it states.
-pub(crate) fn instances(
+fn instances(
     object: &Object<ServiceEntry>,
     by_name: bool,
     store: &ConfigStore,
@@ -253,21 +284,13 @@ pub(crate) fn instances(
             .collect();
     };
     let namespace = &object.meta.namespace;
-    let selector = selector.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let entries = store
-        .workload_entries()
-        .in_namespace(namespace)
-        .filter_map(|entry| WorkloadInstance::of_entry(entry, settings));
-    let pods = store
-        .pods()
-        .in_namespace(namespace)
-        .filter(|_| settings.features.service_entry_select_pods)
-        .filter_map(|pod| WorkloadInstance::of_pod(pod, store, settings));
-    entries
-        .chain(pods)
-        .filter(|instance| instance.labels().selected_by_service(&selector))
-        .filter(|instance| by_name || !instance.dns_only)
-        .collect()
+    let mut found: Vec<_> =
+        WorkloadInstance::selected_entries(namespace, &selector.labels, store, settings).collect();
+    if settings.features.service_entry_select_pods {
+        found.extend(WorkloadInstance::selected_pods(namespace, &selector.labels, store, settings));
+    }
+    found.retain(|instance| by_name || !instance.dns_only);
+    found
 }
 
 /// The kinds that the endpoints of a service are made of.

@@ -76,6 +76,38 @@ impl WorkloadInstance {
         Some(Self::stated(&object.spec, Labels::new(labels), name, &meta.namespace, settings))
     }
 
+    /// The WorkloadEntries of a namespace that a selector chooses; an empty one chooses none.
+    pub(crate) fn selected_entries<'s>(
+        namespace: &'s str,
+        selector: &'s BTreeMap<String, String>,
+        store: &'s ConfigStore,
+        settings: &'s MeshSettings,
+    ) -> impl Iterator<Item = Self> + 's {
+        let may_be = |object: &Object<WorkloadEntry>| {
+            let own =
+                |key: &str| object.meta.label(key).or_else(|| Some(object.spec.labels.get(key)?.as_str()));
+            topology::may_select(selector, own)
+        };
+        let entries = store.workload_entries().in_namespace(namespace);
+        entries
+            .filter(move |object| may_be(object))
+            .filter_map(|object| Self::of_entry(object, settings))
+            .filter(|instance| instance.labels().selected_by_service(selector))
+    }
+
+    /// The Pods of a namespace that serve and that a selector chooses; an empty one chooses none.
+    pub(crate) fn selected_pods<'s>(
+        namespace: &'s str,
+        selector: &'s BTreeMap<String, String>,
+        store: &'s ConfigStore,
+        settings: &'s MeshSettings,
+    ) -> impl Iterator<Item = Self> + 's {
+        let pods = store.pods().in_namespace(namespace);
+        pods.filter(move |pod| topology::may_select(selector, |key| pod.meta.label(key)))
+            .filter_map(|pod| Self::of_pod(pod, store, settings))
+            .filter(|instance| instance.labels().selected_by_service(selector))
+    }
+
     /// An endpoint written into a ServiceEntry.
     pub(crate) fn inline(entry: &WorkloadEntry, meta: &Meta, index: usize, settings: &MeshSettings) -> Self {
         let labels = entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
