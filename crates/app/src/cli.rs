@@ -30,6 +30,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:15014")]
         address: String,
     },
+    /// Print the CustomResourceDefinitions of Istio's kinds, as the chart `base` installs them.
+    Crds,
     /// Print the version.
     Version,
     /// Print a completion script for a shell.

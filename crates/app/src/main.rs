@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             .map_err(Into::into)
             .and_then(|runtime| runtime.block_on(discovery::run(*options, unknown_flags))),
         Command::Request { method, path, address } => request::run(&method, &path, &address),
+        Command::Crds => print_definitions().map_err(Into::into),
         Command::Version => writeln!(std::io::stdout(), "{}", version()).map_err(Into::into),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "trierarch", &mut std::io::stdout());
@@ -45,4 +46,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// All definitions as one YAML stream, which `kubectl apply` takes.
+fn print_definitions() -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    for definition in config::crd::definitions() {
+        write!(output, "---\n{}", definition.to_yaml())?;
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ mod rejection;
 mod source_event;
 mod store;
 
+pub mod crd;
 pub mod gateway_api;
 pub mod k8s;
 pub mod mesh_config;
