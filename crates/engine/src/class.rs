@@ -182,7 +182,8 @@ impl Class {
     pub(crate) fn issues(&self) -> BTreeSet<model::Issue> {
         let groups =
             [&self.clusters, &self.listeners, &self.name_table].into_iter().chain(self.named.values());
-        groups.flat_map(|g| &g.resources).flat_map(|r| r.piece.issues.iter().cloned()).collect()
+        let of_resources = groups.flat_map(|g| &g.resources).flat_map(|r| r.piece.issues.iter());
+        of_resources.chain(&self.scope.envoy_patches.issues).cloned().collect()
     }
 }
 

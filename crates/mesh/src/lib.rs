@@ -13,6 +13,7 @@ mod destination_rule;
 mod discovery;
 mod endpoint;
 mod endpoints;
+mod envoy_filter;
 mod export;
 mod fact;
 mod features;

@@ -4,6 +4,7 @@ pub mod descriptors;
 pub mod envoy;
 pub mod istio;
 pub mod json;
+pub mod merge;
 pub mod pack;
 pub mod raw;
 pub mod supplement;

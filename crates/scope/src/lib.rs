@@ -6,6 +6,7 @@
 
 mod class;
 mod egress;
+mod envoy_patches;
 mod gateway;
 mod node;
 mod proxy_scope;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use class::{IpFamilies, ProxyClass};
 pub use egress::EgressListener;
+pub use envoy_patches::{EnvoyPatch, EnvoyPatches};
 pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
 pub use proxy_scope::{ProxyScope, UnknownTraffic};

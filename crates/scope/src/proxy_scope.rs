@@ -11,7 +11,7 @@ use proto::istio;
 use proto::istio::networking::outbound_traffic_policy::Mode;
 
 use crate::services::Collected;
-use crate::{EgressListener, MergedGateway, ProxyClass, ProxyType};
+use crate::{EgressListener, EnvoyPatches, MergedGateway, ProxyClass, ProxyType};
 
 /// What becomes of traffic to unknown destinations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +57,8 @@ pub struct ProxyScope {
     pub by_host: BTreeMap<Host, Arc<Service>>,
     /// What a router serves; `None` for everything else, and for routers that no Gateway selects.
     pub gateway: Option<Arc<MergedGateway>>,
+    /// What EnvoyFilters change of what is generated.
+    pub envoy_patches: Arc<EnvoyPatches>,
 }
 
 impl ProxyScope {
@@ -65,6 +67,7 @@ impl ProxyScope {
         let settings = Arc::clone(reader.settings());
         let services = reader.services_visible_to(&class.namespace);
         let virtual_services = reader.virtual_services_visible_to(&class.namespace);
+        let envoy_patches = Arc::new(EnvoyPatches::build(&class, reader));
         let mut collected = Collected::default();
         // Gateways look at everything they may see, and know no Sidecar (row S09).
         if class.proxy_type != ProxyType::Sidecar {
@@ -74,7 +77,16 @@ impl ProxyScope {
             let (unique, by_host) = collected.finish();
             let egress = vec![EgressListener { config: None, services, virtual_services }];
             let gateway = class.is_router().then(|| MergedGateway::build(&class, reader)).flatten();
-            return Self { class, settings, sidecar: None, egress, services: unique, by_host, gateway };
+            return Self {
+                class,
+                settings,
+                sidecar: None,
+                egress,
+                services: unique,
+                by_host,
+                gateway,
+                envoy_patches,
+            };
         }
         let virtual_services: Vec<_> = virtual_services.into_iter().filter(|vs| vs.is_mesh()).collect();
         let sidecar = reader.sidecar(&class.namespace, &class.labels);
@@ -91,7 +103,7 @@ impl ProxyScope {
             collected.add_destinations(listener, &class.namespace, reader);
         }
         let (unique, by_host) = collected.finish();
-        Self { class, settings, sidecar, egress, services: unique, by_host, gateway: None }
+        Self { class, settings, sidecar, egress, services: unique, by_host, gateway: None, envoy_patches }
     }
 
     /// The egress listener whose services and VirtualServices a route table of that port (or, for port 0, of that

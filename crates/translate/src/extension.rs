@@ -1,8 +1,8 @@
 //! Extension configurations (ECDS, spec 6.3).
 
-use crate::{Context, Resource};
+use crate::{Context, Resource, patch};
 
 /// The extension configuration of that name.
-pub fn generate(_ctx: &Context<'_>, _name: &str) -> Option<Resource> {
-    None
+pub fn generate(ctx: &Context<'_>, name: &str) -> Option<Resource> {
+    patch::extension_config(ctx, name)
 }

@@ -13,6 +13,7 @@ pub mod hcm;
 mod input;
 pub mod listener;
 pub mod name_table;
+mod patch;
 pub mod proxy_config;
 pub mod route;
 mod sealed;

@@ -34,7 +34,7 @@ use outbound::Purpose;
 use proto::envoy;
 use scope::ProxyType;
 
-use crate::{Context, Resource};
+use crate::{Context, Resource, patch};
 
 /// Every cluster of the class, in Istio's order; of two with one name the first stays.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
@@ -51,6 +51,7 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     if ctx.class().metadata.credential {
         clusters.push(fixed::external_sds(ctx));
     }
+    let mut clusters = patch::clusters(ctx, clusters);
     let mut seen = std::collections::BTreeSet::new();
     clusters.retain(|cluster| seen.insert(cluster.name.clone()));
     clusters

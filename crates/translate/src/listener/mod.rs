@@ -12,19 +12,20 @@ pub mod tcp_route;
 
 use proto::envoy::listener::listener::ConnectionBalanceConfig;
 use proto::envoy::listener::listener::connection_balance_config::{BalanceType, ExactBalance};
+use proto::istio::networking::envoy_filter::PatchContext;
 use scope::ProxyType;
 
-use crate::{Context, Resource};
+use crate::{Context, Resource, patch};
 
 /// Every listener of the class, in Istio's order.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     match ctx.class().proxy_type {
         ProxyType::Sidecar => {
-            let mut listeners = outbound::generate(ctx);
-            listeners.extend(inbound::generate(ctx));
+            let mut listeners = patch::listeners(ctx, PatchContext::SidecarOutbound, outbound::generate(ctx));
+            listeners.extend(patch::listeners(ctx, PatchContext::SidecarInbound, inbound::generate(ctx)));
             listeners
         }
-        ProxyType::Router => gateway::generate(ctx),
+        ProxyType::Router => patch::listeners(ctx, PatchContext::Gateway, gateway::generate(ctx)),
         ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
     }
 }

@@ -38,9 +38,11 @@ pub(crate) use domains::names_of;
 pub use inbound::{InboundRoute, inbound};
 pub(crate) use services::aliases;
 
-use crate::{Context, Resource};
+use crate::{Context, Resource, patch};
 
 /// The route configuration of that name; an unknown one is empty.
 pub fn generate(ctx: &Context<'_>, name: &str) -> Option<Resource> {
-    Some(if ctx.class().is_router() { gateway::generate(ctx, name) } else { sidecar::generate(ctx, name) })
+    let routes =
+        if ctx.class().is_router() { gateway::generate(ctx, name) } else { sidecar::generate(ctx, name) };
+    Some(patch::routes(ctx, routes))
 }
