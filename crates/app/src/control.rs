@@ -150,8 +150,12 @@ impl Worker {
             tracing::warn!("{message}");
         }
         for rejection in event.rejections.iter().filter(|r| !self.told.contains(&r.to_string())) {
-            if let Some(key) = &rejection.key {
-                self.metrics.rejected_config(key.kind.name(), &format!("{}/{}", key.namespace, key.name));
+            match &rejection.key {
+                Some(key) => {
+                    let name = format!("{}/{}", key.namespace, key.name);
+                    self.metrics.rejected_config(key.kind.name(), &name);
+                }
+                None => self.metrics.rejected_config("unknown", &rejection.source),
             }
         }
         self.told = now;

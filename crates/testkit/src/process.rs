@@ -4,7 +4,10 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::wait;
 
 /// A running child. Its output, both streams, is in [`Process::log`].
 pub struct Process {
@@ -49,6 +52,12 @@ impl Process {
                 Err(io::Error::other(message))
             }
         }
+    }
+
+    /// Asks the process to end by SIGTERM and waits for it. One that does not end in time is an error.
+    pub fn terminate(mut self, limit: Duration) -> io::Result<ExitStatus> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        wait::until(&format!("{} ended", self.name), limit, || self.child.try_wait())
     }
 
     /// The last lines of the log.
