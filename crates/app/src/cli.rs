@@ -48,9 +48,13 @@ pub(crate) struct Discovery {
     /// Folder of YAML files with the objects that a cluster would hold; changes are taken in while running.
     #[arg(long = "configDir", value_name = "FOLDER")]
     pub(crate) config_dir: Option<PathBuf>,
-    /// Where configuration comes from besides --configDir; only Mock (nowhere) works so far.
-    #[arg(long, value_delimiter = ',', default_value = "Kubernetes")]
+    /// Where configuration comes from besides --configDir: Kubernetes, or Mock for nowhere. Unset means Kubernetes
+    /// where there is no --configDir, where --kubeconfig is given, and in a pod.
+    #[arg(long, value_delimiter = ',')]
     pub(crate) registries: Vec<String>,
+    /// File that tells how to reach the API server; without it, `KUBECONFIG`, the home folder or the pod's own account.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// Suffix of Kubernetes service names.
     #[arg(long, default_value = "cluster.local")]
     pub(crate) domain: String,

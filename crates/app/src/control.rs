@@ -16,12 +16,13 @@ use server::{Metrics, Published};
 use tokio::sync::watch;
 
 use crate::features::Debounce;
+use crate::sources::{Origin, Sources};
 use crate::state::State;
 
 /// Everything that can happen to the control thread.
 pub(crate) enum Event {
     /// A source has something new.
-    Source(SourceEvent),
+    Source(Origin, SourceEvent),
     /// A proxy has come.
     Connect { id: u64, proxy: Arc<Proxy>, snapshots: watch::Sender<Option<Published>> },
     /// A proxy has gone.
@@ -38,10 +39,17 @@ pub(crate) struct Control {
 
 impl Control {
     /// Starts the thread.
-    pub(crate) fn start(base: Base, debounce: Debounce, metrics: Metrics, state: Arc<State>) -> Result<Self> {
+    pub(crate) fn start(
+        base: Base,
+        sources: Sources,
+        debounce: Debounce,
+        metrics: Metrics,
+        state: Arc<State>,
+    ) -> Result<Self> {
         let (events, receiver) = channel();
         let worker = Worker {
             engine: Engine::new(base),
+            sources,
             proxies: BTreeMap::new(),
             pending: None,
             debounce,
@@ -80,6 +88,7 @@ struct Pending {
 
 struct Worker {
     engine: Engine,
+    sources: Sources,
     proxies: BTreeMap<u64, watch::Sender<Option<Published>>>,
     pending: Option<Pending>,
     debounce: Debounce,
@@ -96,7 +105,7 @@ impl Worker {
                 Some(wait) => events.recv_timeout(wait),
             };
             match event {
-                Ok(Event::Source(event)) => self.source(event),
+                Ok(Event::Source(origin, event)) => self.source(origin, event),
                 Ok(Event::Connect { id, proxy, snapshots }) => self.connect(id, &proxy, snapshots),
                 Ok(Event::Disconnect { id }) => {
                     self.proxies.remove(&id);
@@ -114,6 +123,10 @@ impl Worker {
     /// How long until what is pending must be committed; `None` when nothing is.
     fn due(&self) -> Option<Duration> {
         let pending = self.pending.as_ref()?;
+        // Half of the configuration would take away what the other half holds.
+        if !self.sources.have_spoken() {
+            return None;
+        }
         if pending.changes.is_endpoint_only() || !self.state.is_ready() {
             return Some(Duration::ZERO);
         }
@@ -121,7 +134,8 @@ impl Worker {
         Some(at.saturating_duration_since(Instant::now()))
     }
 
-    fn source(&mut self, event: SourceEvent) {
+    fn source(&mut self, origin: Origin, event: SourceEvent) {
+        let event = self.sources.take_in(origin, event);
         self.tell(&event);
         self.state.rejected(event.rejections);
         for (key, object) in event.changes.iter() {
@@ -131,6 +145,9 @@ impl Worker {
                 (Kind::Service, None) => "svcdelete",
                 _ => "config",
             });
+        }
+        if event.changes.is_empty() && self.state.is_ready() {
+            return;
         }
         let now = Instant::now();
         let pending = self.pending.get_or_insert_with(|| Pending {

@@ -1,11 +1,14 @@
 //! `trierarch discovery`: sources, control thread and servers wired together; a graceful stop on SIGTERM and SIGINT.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use config::SourceEvent;
 use file_io::FolderSource;
+use kube_io::KubernetesSource;
 use mesh::Base;
 use server::{Ads, AdsOptions, Connections, Debug, Metrics, Version, monitoring_router, readiness_router};
 use tokio::net::TcpListener;
@@ -15,6 +18,7 @@ use tokio::sync::watch;
 use crate::cli::Discovery;
 use crate::control::{Control, Event};
 use crate::features::{debounce, features, push_throttle};
+use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::{logging, version};
 
@@ -25,12 +29,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     for flag in unknown_flags {
         tracing::warn!("the flag {flag} is not known and passed over");
     }
-    let Some(folder) = options.config_dir.clone() else {
-        bail!(
-            "no source of configuration: give a folder of YAML files by --configDir \
-             (watching a Kubernetes API server is not built yet)"
-        );
-    };
+    let origins = origins(&options, std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
     let environment = |name: &str| std::env::var(name).ok();
     let n_cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (mut features, mut problems) = features(&environment);
@@ -56,7 +55,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     };
     let metrics = Metrics::new(&version.to_string()).context("the metrics cannot be registered")?;
     let state = Arc::new(State::default());
-    let control = Control::start(base, debounce, metrics.clone(), Arc::clone(&state))?;
+    let control =
+        Control::start(base, Sources::new(origins.clone()), debounce, metrics.clone(), Arc::clone(&state))?;
     let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
     let connections = Arc::new(Connections::default());
     let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, true));
@@ -75,12 +75,23 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let listener = listen(&options.http_addr, "--httpAddr").await?;
     tasks.spawn(server::serve_http(listener, readiness, until(stopped.clone())));
 
-    let events = control.events();
-    let source = FolderSource::start(&folder, move |event| {
-        let _ = events.send(Event::Source(event));
-    })
-    .with_context(|| format!("--configDir {}", folder.display()))?;
-    tracing::info!("configuration comes from {}", folder.display());
+    let folder = match &options.config_dir {
+        Some(folder) => {
+            let source = FolderSource::start(folder, taker(&control, Origin::Folder))
+                .with_context(|| format!("--configDir {}", folder.display()))?;
+            tracing::info!("configuration comes from {}", folder.display());
+            Some(source)
+        }
+        None => None,
+    };
+    let kubernetes = if origins.contains(&Origin::Kubernetes) {
+        let client = kube_io::connect(options.kubeconfig.as_deref()).await?;
+        tracing::info!("configuration comes from the API server");
+        let ours = kube_io::Options { revision: options.revision.clone() };
+        Some(KubernetesSource::start(client, ours, taker(&control, Origin::Kubernetes)))
+    } else {
+        None
+    };
 
     if !options.grpc_addr.is_empty() {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -118,9 +129,40 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     if tokio::time::timeout(options.shutdown_duration, ended).await.is_err() {
         tracing::warn!("some streams did not end in time and are cut off");
     }
-    drop(source);
+    drop((folder, kubernetes));
     drop(control);
     result
+}
+
+/// Hands on what a source says.
+fn taker(control: &Control, origin: Origin) -> impl FnMut(SourceEvent) + Send + 'static {
+    let events = control.events();
+    move |event| {
+        let _ = events.send(Event::Source(origin, event));
+    }
+}
+
+/// Which sources there are.
+fn origins(options: &Discovery, is_in_a_pod: bool) -> Result<BTreeSet<Origin>> {
+    let mut origins = BTreeSet::new();
+    if options.config_dir.is_some() {
+        origins.insert(Origin::Folder);
+    }
+    if let Some(unknown) =
+        options.registries.iter().find(|name| !matches!(name.as_str(), "Kubernetes" | "Mock" | ""))
+    {
+        bail!("--registries {unknown:?} is not known; use Kubernetes or Mock");
+    }
+    let is_asked_for = options.registries.iter().any(|name| name == "Kubernetes");
+    let is_meant = options.registries.is_empty()
+        && (options.config_dir.is_none() || options.kubeconfig.is_some() || is_in_a_pod);
+    if is_asked_for || is_meant {
+        origins.insert(Origin::Kubernetes);
+    }
+    if origins.is_empty() {
+        bail!("no source of configuration: --registries Mock needs a folder of YAML files by --configDir");
+    }
+    Ok(origins)
 }
 
 /// With an empty `--monitoringAddr` its pages are served beside readiness.

@@ -7,6 +7,7 @@ mod discovery;
 mod features;
 mod logging;
 mod request;
+mod sources;
 mod state;
 
 use std::io::Write as _;

@@ -19,6 +19,7 @@ mod request;
 mod source;
 
 pub use connect::{ConnectError, connect};
+pub use kube::Client;
 pub use source::{KubernetesSource, Options};
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::place::Place;
 /// Items asked for at once.
 const PAGE: usize = 500;
 /// A page that has not come by then will not come.
-const LIST_LIMIT: Duration = Duration::from_secs(60);
+const LIST_LIMIT: Duration = Duration::from_mins(1);
 /// After so many seconds the API server ends a watch, and it is begun again where it ended.
 const WATCH_SECONDS: u32 = 290;
 /// The API server sends a bookmark each minute at least; a stream that is silent for longer is dead.

@@ -1,0 +1,190 @@
+//! Objects into the cluster and out of it: definitions for our kinds, server-side apply, status, deletion.
+
+use anyhow::{Context as _, Result, anyhow};
+use config::Kind;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::Request;
+use kube_io::Client;
+use serde_json::{Value, json};
+
+/// Requests under way at once, where the order does not matter.
+const AT_ONCE: usize = 32;
+
+/// Sends a GET.
+pub async fn get(client: &Client, path: &str) -> Result<String> {
+    send(client, Request::get(path), None).await
+}
+
+/// Installs definitions without a schema for every kind that needs one.
+pub async fn define_all(client: &Client) -> Result<()> {
+    let custom = Kind::ALL.iter().filter(|kind| kind.group().contains('.') && !is_built_in(**kind));
+    futures::stream::iter(custom).map(|kind| define(client, *kind)).buffer_unordered(8).try_collect().await
+}
+
+/// Installs a definition without a schema, and waits until the kind is served.
+pub async fn define(client: &Client, kind: Kind) -> Result<()> {
+    apply_one(client, &definition(kind)).await?;
+    let path = format!("/apis/{}/{}/{}?limit=1", kind.group(), kind.versions()[0], plural(kind.name()));
+    for _ in 0..600 {
+        if get(client, &path).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    Err(anyhow!("{kind} is not served"))
+}
+
+/// A definition that takes anything, as installations of old have them.
+pub fn definition(kind: Kind) -> Value {
+    let versions: Vec<Value> = kind
+        .versions()
+        .iter()
+        .enumerate()
+        .map(|(index, version)| {
+            json!({"name": version, "served": true, "storage": index == 0, "subresources": {"status": {}},
+                   "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
+        })
+        .collect();
+    let plural = plural(kind.name());
+    let mut metadata = json!({"name": format!("{plural}.{}", kind.group())});
+    if kind.group().ends_with(".k8s.io") {
+        // Definitions of such groups must say who agreed to them.
+        metadata["annotations"] = json!({"api-approved.kubernetes.io": "unapproved, for tests"});
+    }
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata,
+        "spec": {"group": kind.group(), "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
+                 "names": {"kind": kind.name(), "plural": plural, "singular": kind.name().to_lowercase()},
+                 "versions": versions},
+    })
+}
+
+/// Applies objects in the order of names, each with its status, namespaces that are missing first.
+pub async fn apply(client: &Client, objects: &[Value]) -> Result<()> {
+    let mut namespaces: Vec<String> = objects.iter().filter_map(namespace_of).collect();
+    namespaces.sort();
+    namespaces.dedup();
+    for name in namespaces {
+        let is_given = objects.iter().any(|o| o["kind"] == "Namespace" && o["metadata"]["name"] == *name);
+        if !is_given && get(client, &format!("/api/v1/namespaces/{name}")).await.is_err() {
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            apply_one(client, &namespace).await?;
+        }
+    }
+    let mut ordered: Vec<&Value> = objects.iter().collect();
+    // Of what conflicts the oldest wins, then the first by name: with this order the two agree.
+    ordered.sort_by_key(|o| {
+        let text = |key: &str| o["metadata"][key].as_str().unwrap_or_default().to_owned();
+        (o["kind"] != "Namespace", text("name"), text("namespace"))
+    });
+    for object in ordered {
+        apply_one(client, object).await?;
+    }
+    Ok(())
+}
+
+/// Applies many objects at once, in no order.
+pub async fn apply_at_once(client: &Client, objects: &[Value]) -> Result<()> {
+    futures::stream::iter(objects)
+        .map(|object| apply_one(client, object))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Applies one object and its status.
+pub async fn apply_one(client: &Client, object: &Value) -> Result<()> {
+    let query = "?fieldManager=test&force=true";
+    let mut spec = object.clone();
+    let status = spec.as_object_mut().and_then(|members| members.remove("status"));
+    patch(client, &format!("{}{query}", path_of(object)), &spec).await?;
+    if let Some(status) = status.filter(|status| !status.is_null()) {
+        let status = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "status": status,
+                            "metadata": {"name": object["metadata"]["name"],
+                                         "namespace": object["metadata"]["namespace"]}});
+        patch(client, &format!("{}/status{query}", path_of(object)), &status).await?;
+    }
+    Ok(())
+}
+
+/// Deletes objects at once; those that are gone already are no error. Namespaces stay: emptying them needs a
+/// controller.
+pub async fn delete(client: &Client, objects: &[Value]) -> Result<()> {
+    let some = objects.iter().filter(|object| object["kind"] != "Namespace");
+    futures::stream::iter(some)
+        .map(async |object| {
+            let path = format!("{}?gracePeriodSeconds=0", path_of(object));
+            match send(client, Request::delete(&path), None).await {
+                Err(error) if !format!("{error:#}").contains("404") => Err(error),
+                _ => Ok(()),
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn patch(client: &Client, path: &str, body: &Value) -> Result<()> {
+    let request = Request::patch(path).header("content-type", "application/apply-patch+yaml");
+    send(client, request, Some(body)).await.map(drop)
+}
+
+async fn send(client: &Client, request: http::request::Builder, body: Option<&Value>) -> Result<String> {
+    let request = request.body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())?;
+    let what = format!("{} {}", request.method(), request.uri());
+    client.request_text(request).await.with_context(|| what)
+}
+
+fn namespace_of(object: &Value) -> Option<String> {
+    let namespace = object["metadata"]["namespace"].as_str();
+    let kind = object["kind"].as_str().unwrap_or_default();
+    match namespace {
+        _ if matches!(
+            kind,
+            "Namespace" | "Node" | "IngressClass" | "GatewayClass" | "CustomResourceDefinition"
+        ) =>
+        {
+            None
+        }
+        None | Some("") => Some("default".to_owned()),
+        Some(namespace) => Some(namespace.to_owned()),
+    }
+}
+
+/// The path of an object.
+fn path_of(object: &Value) -> String {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let root = if version.contains('/') { "/apis" } else { "/api" };
+    let plural = plural(object["kind"].as_str().unwrap_or_default());
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match namespace_of(object) {
+        Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
+        None => format!("{root}/{version}/{plural}/{name}"),
+    }
+}
+
+fn is_built_in(kind: Kind) -> bool {
+    matches!(kind.group(), "" | "discovery.k8s.io" | "networking.k8s.io")
+}
+
+/// The plural as Kubernetes forms it for every kind that we read.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    match kind.as_bytes() {
+        [.., b'a' | b'e' | b'o' | b'u', b'y'] => format!("{kind}s"),
+        [.., b'y'] => format!("{}ies", &kind[..kind.len() - 1]),
+        [.., b's'] => format!("{kind}es"),
+        _ => format!("{kind}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_are_those_of_the_definitions() {
+        let plurals = ["ServiceEntry", "Gateway", "BackendTLSPolicy", "Ingress", "WasmPlugin"].map(plural);
+        assert_eq!(plurals, ["serviceentries", "gateways", "backendtlspolicies", "ingresses", "wasmplugins"]);
+    }
+}
