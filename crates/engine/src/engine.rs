@@ -137,6 +137,8 @@ impl Engine {
     pub fn issues(&self) -> Vec<Issue> {
         let mut issues: std::collections::BTreeSet<Issue> =
             self.mesh.settings_issues().iter().cloned().collect();
+        issues.extend(self.mesh.virtual_service_issues().iter().cloned());
+        issues.extend(self.mesh.dangling_references());
         issues.extend(self.classes.values().flat_map(Class::issues));
         issues.into_iter().collect()
     }

@@ -24,6 +24,7 @@ mod mesh;
 mod networks;
 mod policy;
 mod reader;
+mod references;
 mod service;
 mod service_entry;
 mod settings;

@@ -121,3 +121,20 @@ fn the_last_good_version_stays_until_there_is_a_better_one() {
     wait_for("the better version", || timeout() == Some(json!("5s")));
     assert!(rejected(&running).is_empty());
 }
+
+#[test]
+fn a_route_to_a_service_that_is_not_there_is_told() {
+    let folder = Folder::new("nothing");
+    folder.write("service.yaml", SERVICE);
+    folder.write(
+        "to-nothing.yaml",
+        &virtual_service("to-nothing", "1s").replace("host: details", "host: absent"),
+    );
+    let mut running = folder.control_plane().start().unwrap();
+    running.wait_ready(LIMIT).unwrap();
+    let page = running.debug("configz").unwrap();
+    let issue = page.as_array().unwrap().iter().find(|entry| entry["issue"].is_object()).unwrap();
+    assert_eq!(issue["issue"]["object"], "VirtualService shop/to-nothing");
+    assert_eq!(issue["issue"]["path"], "spec.http[0].route[0].destination.host");
+    assert!(running.log().contains("there is no service absent (the object is from to-nothing.yaml)"));
+}
