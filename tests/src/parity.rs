@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use testkit::generate::{generate, mesh_of};
 use testkit::parity::{Comparison, Scenario, compare, diff};
 
@@ -20,13 +21,35 @@ pub struct Options {
     pub name: Option<String>,
 }
 
+/// A difference that users would want.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intended {
+    /// Where it was recorded.
+    pub scenario: String,
+    /// For which proxy.
+    pub proxy: String,
+    /// `type name` of the resource.
+    pub resource: String,
+    /// What the real istiod does, and why ours is better.
+    pub reason: String,
+}
+
+/// The list of intended differences, `tests/parity/intended.yaml`.
+pub fn intended() -> Result<Vec<Intended>, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string(testkit::workspace().join("tests/parity/intended.yaml"))?;
+    Ok(serde_yaml::from_str::<Option<Vec<Intended>>>(&text)?.unwrap_or_default())
+}
+
 /// Equal and total resources of one scenario, and by type.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// Equal resources.
+    /// Equal resources, and those that differ by intention.
     pub equal: usize,
     /// All resources.
     pub total: usize,
+    /// Intended differences that were met, as `proxy type name`.
+    pub intended: Vec<String>,
     /// By type: equal, total.
     pub by_kind: BTreeMap<String, (usize, usize)>,
     /// Why the scenario could not run.
@@ -43,6 +66,16 @@ pub struct Report {
 /// The families that the translation of sidecars and of HTTP and TCP gateways covers.
 pub const FAMILIES: [&str; 9] =
     ["bookinfo", "vs-", "dr-", "se-", "k8s-", "sidecar-", "tcp-", "proxy-m", "mesh-"];
+
+impl Row {
+    fn remark(&self) -> String {
+        match (&self.error, self.intended.len()) {
+            (Some(error), _) => format!("  {error}"),
+            (None, 0) => String::new(),
+            (None, n) => format!("  {n} of them differ by intention"),
+        }
+    }
+}
 
 impl Report {
     /// Equal and total over the scenarios that `keep` keeps.
@@ -74,12 +107,23 @@ fn run_one(
     row: &mut Row,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let scenario = Scenario::load(shared, name)?;
+    let intended = intended()?;
     let mesh = mesh_of(&scenario.objects)?;
     for proxy in &scenario.proxies {
         if options.proxy.as_ref().is_some_and(|wanted| *wanted != proxy.name) {
             continue;
         }
-        let comparison = compare(&scenario.recorded(&proxy.name)?, &generate(&mesh, proxy)?);
+        let mut comparison = compare(&scenario.recorded(&proxy.name)?, &generate(&mesh, proxy)?);
+        let is_intended = |resource: &str| {
+            intended.iter().any(|i| i.scenario == name && i.proxy == proxy.name && i.resource == resource)
+        };
+        comparison.unequal.retain(|(resource, _, _)| {
+            if is_intended(resource) {
+                comparison.equal += 1;
+                row.intended.push(format!("{} {resource}", proxy.name));
+            }
+            !is_intended(resource)
+        });
         count(&comparison, &scenario.recorded(&proxy.name)?, row);
         if options.diff {
             show(name, &proxy.name, &comparison, options);
@@ -142,7 +186,7 @@ impl fmt::Display for Report {
                 let (equal, total) = row.by_kind.get(kind).copied().unwrap_or_default();
                 write!(f, " {:>9}", format!("{equal}/{total}"))?;
             }
-            writeln!(f, "{}", row.error.as_ref().map(|e| format!("  {e}")).unwrap_or_default())?;
+            writeln!(f, "{}", row.remark())?;
         }
         let (equal, total) = self.total(|_| true);
         let promised = |name: &str| FAMILIES.iter().any(|family| name.starts_with(family));

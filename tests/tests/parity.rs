@@ -1,21 +1,11 @@
 //! Parity with the real istiod: every recorded scenario runs, none falls below its floor, and the differences that
 //! are intended are the listed ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use testkit::parity::{Scenario, shared_dir};
-use tests::parity::{FAMILIES, Options, run};
-
-/// A difference that users would want.
-#[derive(Deserialize)]
-struct Intended {
-    scenario: String,
-    proxy: String,
-    resource: String,
-    reason: String,
-}
+use tests::parity::{FAMILIES, Options, intended, run};
 
 fn file(name: &str) -> PathBuf {
     testkit::workspace().join("tests/parity").join(name)
@@ -50,15 +40,17 @@ fn no_scenario_falls_below_its_floor_and_the_promised_families_stand_at_their_sh
 }
 
 #[test]
-fn intended_differences_name_what_exists_and_say_why() {
-    let text = std::fs::read_to_string(file("intended.yaml")).expect("tests/parity/intended.yaml");
-    let list: Option<Vec<Intended>> = serde_yaml::from_str(&text).expect("a list of differences");
-    let Some(shared) = shared_dir() else { return };
-    for difference in list.unwrap_or_default() {
-        let scenario = Scenario::load(&shared, &difference.scenario).expect("a recorded scenario");
-        let proxy = scenario.proxies.iter().find(|proxy| proxy.name == difference.proxy);
-        assert!(proxy.is_some(), "{}: no proxy {}", difference.scenario, difference.proxy);
-        assert!(difference.resource.contains(' '), "{}: `type name` is expected", difference.resource);
+fn intended_differences_exist_and_say_why() {
+    let list = intended().expect("tests/parity/intended.yaml");
+    for difference in &list {
         assert!(difference.reason.len() > 20, "{}: a reason is a sentence", difference.resource);
+    }
+    let Some(shared) = shared_dir() else { return };
+    let names: BTreeSet<String> = list.iter().map(|difference| difference.scenario.clone()).collect();
+    let report = run(&shared, &names.into_iter().collect::<Vec<_>>(), &Options::default());
+    for difference in &list {
+        let met = &report.rows[&difference.scenario].intended;
+        let key = format!("{} {}", difference.proxy, difference.resource);
+        assert!(met.contains(&key), "{}: {key} is listed as a difference but is none", difference.scenario);
     }
 }
