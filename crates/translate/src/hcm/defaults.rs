@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto::istio;
 use scope::{Dialect, ProxyType};
 
+use crate::extension::Extensions;
 use crate::telemetry::{Direction, TelemetryFacts};
 use crate::{Context, Sealed, proxy_config};
 
@@ -16,6 +17,7 @@ pub struct HcmDefaults {
     pub direction: Direction,
     pub(super) dialect: Dialect,
     pub(super) telemetry: Arc<TelemetryFacts>,
+    pub(super) extensions: Arc<Extensions>,
     /// Of type `pathNormalization.normalization`.
     pub(super) normalization: i32,
     pub(super) headers: Sealed<istio::mesh::proxy_config::ProxyHeaders>,
@@ -42,6 +44,7 @@ impl HcmDefaults {
             direction,
             dialect: class.dialect,
             telemetry: TelemetryFacts::select(ctx, direction),
+            extensions: Extensions::select(ctx, direction),
             normalization,
             headers: Sealed::new(proxy.proxy_headers.unwrap_or_default()),
             topology: Sealed::new(proxy.gateway_topology.unwrap_or_default()),
@@ -62,6 +65,11 @@ impl HcmDefaults {
     /// Telemetry of the same class and direction.
     pub fn telemetry(&self) -> &Arc<TelemetryFacts> {
         &self.telemetry
+    }
+
+    /// Extensions of the same class and direction.
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 }
 

@@ -29,6 +29,16 @@ pub enum Slot {
     StatefulSession,
 }
 
+impl Slot {
+    /// The phases of extensions, in order.
+    pub(crate) const EXTENSIONS: [Self; 4] =
+        [Self::ExtensionAuthn, Self::ExtensionAuthz, Self::ExtensionStats, Self::ExtensionUnspecified];
+    /// Those before authorization.
+    pub(crate) const BEFORE_RBAC: [Self; 2] = [Self::ExtensionAuthn, Self::ExtensionAuthz];
+    /// Those after it.
+    pub(crate) const AFTER_RBAC: [Self; 2] = [Self::ExtensionStats, Self::ExtensionUnspecified];
+}
+
 /// What makes the filters of one place.
 enum Place {
     /// A filter of this crate, where it applies.
@@ -70,6 +80,8 @@ pub(super) fn all(options: &HcmOptions) -> Vec<HttpFilter> {
             Place::Inserted(slot) => {
                 let here = options.inserted.iter().filter(|(at, _)| at == slot);
                 filters.extend(here.map(|(_, filter)| (**filter).clone()));
+                let extensions = options.defaults.extensions.http_filters(*slot, options.port);
+                filters.extend(extensions.cloned());
             }
             Place::Stats => filters.extend(options.defaults.telemetry.stats_http_filters()),
         }

@@ -53,6 +53,8 @@ pub struct HcmOptions {
     pub routes: HcmRoutes,
     /// What is spoken on the port.
     pub protocol: Protocol,
+    /// The port that extensions know it by; 0 for one that stands for all that are not declared.
+    pub port: u32,
     /// Whether requests may name their host in the request line (forward proxies).
     pub allow_absolute_url: bool,
     /// Whether it stands on a QUIC listener.
@@ -85,6 +87,7 @@ impl HcmOptions {
             stat_prefix: stat_prefix.into(),
             routes,
             protocol,
+            port: 0,
             allow_absolute_url: false,
             http3: false,
             dynamic_forward_proxy: None,
@@ -94,10 +97,11 @@ impl HcmOptions {
 
     /// The resources that the connection manager names; they belong into `Rendered::references`.
     pub fn references(&self) -> Vec<Reference> {
-        match &self.routes {
-            HcmRoutes::Rds(name) => vec![Reference::Routes(name.clone())],
-            HcmRoutes::Inline(_) => Vec::new(),
+        let mut references = self.defaults.extensions.references(self.port, true);
+        if let HcmRoutes::Rds(name) = &self.routes {
+            references.push(Reference::Routes(name.clone()));
         }
+        references
     }
 }
 

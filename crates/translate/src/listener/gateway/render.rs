@@ -9,7 +9,7 @@ use proto::envoy::listener::{Filter, FilterChain, FilterChainMatch, Listener};
 
 use super::GatewayListenerInput;
 use super::chain::{Chain, Content, HttpContent, TcpContent};
-use crate::hcm::{self, HcmOptions, HcmRoutes};
+use crate::hcm::{self, HcmOptions, HcmRoutes, Slot};
 use crate::listener::address::{additional_addresses, address};
 use crate::listener::{inspector, tcp_route};
 use crate::{Input, Reference, Rendered, tls};
@@ -56,9 +56,14 @@ impl GatewayListenerInput {
             Content::Http(http) => {
                 let options = self.http(http);
                 references.extend(options.references());
-                vec![hcm::network_filter(&options)]
+                let mut filters = self.extensions();
+                filters.push(hcm::network_filter(&options));
+                filters
             }
-            Content::Tcp(tcp) => self.tcp(tcp),
+            Content::Tcp(tcp) => {
+                references.extend(common.hcm.extensions().references(self.port, false));
+                self.tcp(tcp)
+            }
         };
         if let Some(context) = &chain.tls {
             references.extend(tls::secret_references(context.common_tls_context.as_ref()));
@@ -84,18 +89,23 @@ impl GatewayListenerInput {
             "" => format!("outbound_{};", self.name()),
             own => own.to_owned(),
         };
-        HcmOptions::new(
-            Arc::clone(&self.common.hcm),
-            stat_prefix,
-            HcmRoutes::Rds(http.route.clone()),
-            http.protocol,
-        )
+        let routes = HcmRoutes::Rds(http.route.clone());
+        let hcm = Arc::clone(&self.common.hcm);
+        let mut options = HcmOptions::new(hcm, stat_prefix, routes, http.protocol);
+        options.port = self.port;
+        options
+    }
+
+    /// The network filters of extensions.
+    fn extensions(&self) -> Vec<Filter> {
+        self.common.hcm.extensions().network_filters(&Slot::EXTENSIONS, self.port)
     }
 
     fn tcp(&self, tcp: &TcpContent) -> Vec<Filter> {
         let common = &self.common;
         let exchange = common.metadata_exchange.as_deref().filter(|_| tcp.from_mesh);
         let mut filters: Vec<Filter> = exchange.cloned().into_iter().collect();
+        filters.extend(self.extensions());
         filters.extend(common.telemetry.stats_network_filters());
         let log = common.telemetry.tcp_access_log();
         filters.extend(tcp_route::terminal_filters(tcp.protocol, &tcp.proxy, log));

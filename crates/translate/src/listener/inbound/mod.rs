@@ -257,7 +257,7 @@ impl Chains<'_> {
             mode: self.mtls.of_port(port),
             protocol,
             tcp: self.tcp(&route.cluster, subject),
-            hcm: self.hcm(format!("inbound_{bind}_{port};"), &route),
+            hcm: self.hcm(format!("inbound_{bind}_{port};"), port, &route),
             protocol_filter: ProtocolFilter::of(self.ctx, protocol),
             config,
         }
@@ -277,15 +277,18 @@ impl Chains<'_> {
             mode: port.map_or(self.mtls.mode, |port| self.mtls.of_port(port)),
             protocol: Protocol::Unsupported,
             tcp: self.tcp(PASSTHROUGH_CLUSTER, &subject),
-            hcm: self.hcm(format!("{PASSTHROUGH_CLUSTER};"), &route),
+            hcm: self.hcm(format!("{PASSTHROUGH_CLUSTER};"), port.unwrap_or(0), &route),
             protocol_filter: None,
             config: None,
         }
     }
 
-    fn hcm(&self, stat_prefix: String, route: &InboundRoute) -> HcmOptions {
+    fn hcm(&self, stat_prefix: String, port: u32, route: &InboundRoute) -> HcmOptions {
         let routes = HcmRoutes::Inline(Sealed::new(route::inbound(route)));
-        HcmOptions::new(Arc::clone(&self.shared.hcm), stat_prefix, routes, route.protocol)
+        let hcm = Arc::clone(&self.shared.hcm);
+        let mut options = HcmOptions::new(hcm, stat_prefix, routes, route.protocol);
+        options.port = port;
+        options
     }
 
     fn tcp(&self, cluster: &str, subject: &stat_prefix::Subject<'_>) -> TcpProxy {

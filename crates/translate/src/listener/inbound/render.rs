@@ -7,11 +7,12 @@ use proto::envoy::listener::{Filter, FilterChain, FilterChainMatch, ListenerFilt
 
 use super::matrix::{self, Chain};
 use super::{ChainName, ChainSet, InboundListener, Shared, VIRTUAL_INBOUND, inspectors};
+use crate::hcm::Slot;
 use crate::listener::tcp_proxy::TcpProxy;
 use crate::listener::tcp_route::terminal_filters;
 use crate::listener::{address, exact_balance, inspector};
 use crate::tls::{ServerStack, server_socket};
-use crate::{Input, Rendered, hcm};
+use crate::{Input, Reference, Rendered, hcm};
 
 /// The mark of connections whose source address is kept, which the routing rules of TPROXY know.
 const TPROXY_MARK: u32 = 1337;
@@ -39,7 +40,11 @@ impl Input for InboundListener {
         }
         listener_filters.extend(inspectors::filters(&chains));
         let timeout = self.detection_timeout.map_or_else(|| google::seconds(0), google::Duration::from);
-        envoy::listener::Listener {
+        let mut references: Vec<Reference> =
+            self.sets.iter().flat_map(|set| references(shared, set)).collect();
+        references.sort();
+        references.dedup();
+        let listener = envoy::listener::Listener {
             name: self.name.clone(),
             address: Some(address::address(&self.bind, self.port)),
             filter_chains: chains,
@@ -53,8 +58,8 @@ impl Input for InboundListener {
                 .then(|| uint32(self.connections_per_event)),
             access_log: shared.hcm.telemetry().listener_access_log(),
             ..Default::default()
-        }
-        .into()
+        };
+        Rendered { message: listener, references, issues: Vec::new() }
     }
 }
 
@@ -66,7 +71,7 @@ fn blackhole(shared: &Shared, port: u32) -> FilterChain {
             destination_port: Some(uint32(port)),
             ..Default::default()
         }),
-        filters: tcp_filters(shared, vec![TcpProxy::to("BlackHoleCluster").filter(Vec::new())]),
+        filters: tcp_filters(shared, None, vec![TcpProxy::to("BlackHoleCluster").filter(Vec::new())]),
         ..Default::default()
     }
 }
@@ -77,7 +82,7 @@ fn chain(shared: &Shared, set: &ChainSet, row: &Chain, http10: bool) -> FilterCh
         ServerStack::Tcp => {
             let access_log = shared.hcm.telemetry().tcp_access_log();
             let end = terminal_filters(set.protocol_filter, &set.tcp, access_log);
-            (tcp_filters(shared, end), &shared.tcp_tls)
+            (tcp_filters(shared, Some(set), end), &shared.tcp_tls)
         }
     };
     FilterChain {
@@ -99,15 +104,36 @@ fn chain(shared: &Shared, set: &ChainSet, row: &Chain, http10: bool) -> FilterCh
     }
 }
 
-fn http_filters(shared: &Shared, set: &ChainSet) -> Vec<Filter> {
-    let exchange = shared.metadata_exchange.as_ref().map(|filter| (**filter).clone());
-    exchange.into_iter().chain([hcm::network_filter(&set.hcm)]).collect()
+/// What the chains of a set ask for.
+fn references(shared: &Shared, set: &ChainSet) -> Vec<Reference> {
+    let rows = matrix::chains(set.mode, set.protocol);
+    let mut all = shared.hcm.extensions().references(set.hcm.port, false);
+    if rows.iter().any(|row| row.stack == ServerStack::Http) {
+        all.extend(set.hcm.references());
+    }
+    all
 }
 
-fn tcp_filters(shared: &Shared, end: Vec<Filter>) -> Vec<Filter> {
+fn http_filters(shared: &Shared, set: &ChainSet) -> Vec<Filter> {
     let exchange = shared.metadata_exchange.as_ref().map(|filter| (**filter).clone());
+    let extensions = shared.hcm.extensions().network_filters(&Slot::EXTENSIONS, set.hcm.port);
+    exchange.into_iter().chain(extensions).chain([hcm::network_filter(&set.hcm)]).collect()
+}
+
+/// The filters of a TCP chain up to its end; without a set, the chain is for no port of the workload.
+fn tcp_filters(shared: &Shared, set: Option<&ChainSet>, end: Vec<Filter>) -> Vec<Filter> {
+    let exchange = shared.metadata_exchange.as_ref().map(|filter| (**filter).clone());
+    let extensions = |slots: &[Slot]| {
+        set.map_or_else(Vec::new, |set| shared.hcm.extensions().network_filters(slots, set.hcm.port))
+    };
     let stats = shared.hcm.telemetry().stats_network_filters();
-    exchange.into_iter().chain(stats).chain(end).collect()
+    exchange
+        .into_iter()
+        .chain(extensions(&Slot::BEFORE_RBAC))
+        .chain(extensions(&Slot::AFTER_RBAC))
+        .chain(stats)
+        .chain(end)
+        .collect()
 }
 
 fn config_metadata(path: &str) -> envoy::core::Metadata {

@@ -30,7 +30,7 @@ use self::entry::Entry;
 use super::address::{additional_addresses, address};
 use super::tcp_proxy::{TcpProxy, network_filter};
 use super::{inspector, tcp_route};
-use crate::hcm::{self, DnsCache, HcmDefaults, HcmOptions, HcmRoutes};
+use crate::hcm::{self, DnsCache, HcmDefaults, HcmOptions, HcmRoutes, Slot};
 use crate::telemetry::{Direction, TelemetryFacts};
 use crate::{Context, Input, Rendered, Resource};
 
@@ -148,6 +148,7 @@ impl OutboundListenerInput {
             HcmRoutes::Rds(http.route.clone()),
             http.protocol,
         );
+        options.port = self.port;
         options.allow_absolute_url = self.forward_proxy;
         options.dynamic_forward_proxy = http
             .resolves
@@ -175,7 +176,14 @@ impl OutboundListenerInput {
         });
         let log = self.common.telemetry.tcp_access_log();
         let end = tcp_route::terminal_filters(tcp.protocol, &tcp.proxy, log);
-        self.common.tcp_filters(resolver.into_iter().chain(end))
+        let mut filters = self.extensions();
+        filters.extend(self.common.tcp_filters(resolver.into_iter().chain(end)));
+        filters
+    }
+
+    /// The network filters of extensions.
+    fn extensions(&self) -> Vec<Filter> {
+        self.common.hcm.extensions().network_filters(&Slot::EXTENSIONS, self.port)
     }
 
     fn unknown_chain(&self) -> FilterChain {
@@ -203,9 +211,14 @@ impl Input for OutboundListenerInput {
                 Content::Http(http) => {
                     let options = self.http(http);
                     references.extend(options.references());
-                    vec![hcm::network_filter(&options)]
+                    let mut filters = self.extensions();
+                    filters.push(hcm::network_filter(&options));
+                    filters
                 }
-                Content::Tcp(tcp) => self.tcp(tcp),
+                Content::Tcp(tcp) => {
+                    references.extend(common.hcm.extensions().references(self.port, false));
+                    self.tcp(tcp)
+                }
             };
             let rendered = chain.around(filters, common.http10, common.connect_timeout());
             if chain.matches_all() {
