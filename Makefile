@@ -1,6 +1,6 @@
 # Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
 
-.PHONY: test fmt lint tidy tools tools-kubernetes demo
+.PHONY: test fmt lint tidy tools tools-kubernetes tools-helm demo
 
 # Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys in place.
 test: tools
@@ -23,6 +23,10 @@ tools:
 # server say loudly that they are skipped until it has run.
 tools-kubernetes:
 	scripts/kubernetes.sh
+
+# Helm in .tools/, for the tests of the charts; built from its Go module when it is not there.
+tools-helm:
+	scripts/helm.sh
 
 # Bookinfo over real Envoys with our control plane, checked step by step. KEEP=1 leaves it running.
 demo: tools

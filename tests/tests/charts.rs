@@ -1,0 +1,218 @@
+//! The charts in `deploy/helm`, through the pinned Helm (`make tools-helm`): with default values and with files such as
+//! users of Istio's charts have, each renders valid objects, under the names that other tools rely on. Without Helm
+//! these say so and pass, unless CI is set. Answers checklist 9 of the platform specification.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Helm, where it is installed.
+fn helm() -> Option<PathBuf> {
+    let tools = std::env::var_os("TRIERARCH_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from);
+    let module =
+        std::fs::read_to_string(root().join("tools/helm/go.mod")).expect("the version of Helm is pinned");
+    let version =
+        module.lines().find_map(|line| line.strip_prefix("require helm.sh/helm/v3 v")).expect("a version");
+    let helm = tools.join(format!("helm-{version}")).join("helm");
+    if helm.is_file() {
+        return Some(helm);
+    }
+    assert!(std::env::var_os("CI").is_none(), "`make tools-helm` builds Helm");
+    eprintln!("SKIPPED: no Helm in {}; `make tools-helm` builds it", tools.display());
+    None
+}
+
+/// Renders a chart as `helm install` would have it, in namespace `istio-system`.
+fn rendered(helm: &Path, release: &str, chart: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
+    let output = Command::new(helm)
+        .args(["template", release, chart, "--namespace", "istio-system"])
+        .args(arguments)
+        .current_dir(root().join("deploy/helm"))
+        .output()
+        .expect("Helm can be run");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).expect("YAML is UTF-8");
+    let mut objects = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let object = Value::deserialize(document).map_err(|error| format!("{chart}: {error}"))?;
+        if !object.is_null() {
+            objects.push(object);
+        }
+    }
+    Ok(objects)
+}
+
+/// `Kind/name` of objects, which must differ.
+fn names(objects: &[Value]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for object in objects {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        assert!(!text("/apiVersion").is_empty(), "{object}");
+        assert!(!text("/metadata/name").is_empty(), "{object}");
+        let name = format!("{}/{}", text("/kind"), text("/metadata/name"));
+        assert!(names.insert(name.clone()), "{name} stands twice");
+    }
+    names
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    objects
+        .iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        .unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// The values files of a chart, by the first word of their names.
+fn values(chart: &str) -> Vec<String> {
+    let mut files: Vec<String> = std::fs::read_dir(root().join("deploy/helm/tests/values"))
+        .expect("the folder of values is there")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|file| file.starts_with(&format!("{chart}-")))
+        .map(|file| format!("tests/values/{file}"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_chart_renders_with_defaults_and_with_every_file_of_values() {
+    let Some(helm) = helm() else { return };
+    let mut rendering = 0;
+    for chart in ["base", "istiod", "gateway"] {
+        let files = values(chart);
+        assert!(!files.is_empty());
+        let mut runs = vec![Vec::new()];
+        runs.extend(files.iter().map(|file| vec!["--values", file.as_str()]));
+        for arguments in runs {
+            let objects = rendered(&helm, "release", chart, &arguments)
+                .unwrap_or_else(|error| panic!("{chart} {arguments:?}: {error}"));
+            assert!(names(&objects).len() > 1, "{chart} {arguments:?}");
+            rendering += 1;
+        }
+    }
+    assert!(rendering >= 3 + 5);
+}
+
+#[test]
+fn the_default_revision_has_the_names_and_selectors_of_istiods_chart() {
+    let Some(helm) = helm() else { return };
+    let objects = rendered(&helm, "istiod", "istiod", &[]).expect("the chart renders");
+    let expected = [
+        "ClusterRole/istio-reader-clusterrole-istio-system",
+        "ClusterRole/istiod-clusterrole-istio-system",
+        "ClusterRole/istiod-gateway-controller-istio-system",
+        "ClusterRoleBinding/istio-reader-clusterrole-istio-system",
+        "ClusterRoleBinding/istiod-clusterrole-istio-system",
+        "ClusterRoleBinding/istiod-gateway-controller-istio-system",
+        "ConfigMap/istio",
+        "ConfigMap/values",
+        "Deployment/istiod",
+        "HorizontalPodAutoscaler/istiod",
+        "Role/istiod",
+        "RoleBinding/istiod",
+        "Service/istiod",
+        "ServiceAccount/istiod",
+        "ValidatingWebhookConfiguration/istio-validator-istio-system",
+    ];
+    assert_eq!(names(&objects), expected.map(str::to_owned).into());
+
+    // Neither can be changed by an upgrade, or Pods would be lost between the two.
+    let deployment = find(&objects, "Deployment", "istiod");
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"], serde_json::json!({"istio": "pilot"}));
+    let service = find(&objects, "Service", "istiod");
+    assert_eq!(service["spec"]["selector"], serde_json::json!({"app": "istiod", "istio": "pilot"}));
+    let ports: Vec<i64> = service["spec"]["ports"]
+        .as_array()
+        .expect("ports")
+        .iter()
+        .map(|port| port["port"].as_i64().expect("a number"))
+        .collect();
+    assert_eq!(ports, [15010, 15012, 443, 15014]);
+    assert_eq!(service["spec"]["ports"][2]["targetPort"], 15017);
+
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    for (name, value) in deployment["spec"]["selector"]["matchLabels"].as_object().expect("labels") {
+        assert_eq!(labels[name], *value);
+    }
+    for (name, value) in service["spec"]["selector"].as_object().expect("labels") {
+        assert_eq!(labels[name], *value);
+    }
+}
+
+#[test]
+fn a_revision_has_its_own_objects_beside_the_default_ones() {
+    let Some(helm) = helm() else { return };
+    let file = ["--values", "tests/values/istiod-revision.yaml"];
+    let revision = rendered(&helm, "istiod-1-30-0", "istiod", &file).expect("the chart renders");
+    let default = rendered(&helm, "istiod", "istiod", &[]).expect("the chart renders");
+    let (revision_names, default_names) = (names(&revision), names(&default));
+    assert!(revision_names.is_disjoint(&default_names), "{revision_names:?}");
+    for name in [
+        "Service/istiod-1-30-0",
+        "Service/istiod-revision-tag-canary",
+        "Service/istiod-revision-tag-prod-stable",
+        "ConfigMap/istio-1-30-0",
+        "MutatingWebhookConfiguration/istio-sidecar-injector-1-30-0",
+        "MutatingWebhookConfiguration/istio-revision-tag-canary",
+        "ValidatingWebhookConfiguration/istio-validator-1-30-0-istio-system",
+    ] {
+        assert!(revision_names.contains(name), "no {name}");
+    }
+    // The labels of one revision's Pods are not chosen by the other's Service or Deployment.
+    let labels = &find(&revision, "Deployment", "istiod-1-30-0")["spec"]["template"]["metadata"]["labels"];
+    assert_eq!((&labels["istio"], &labels["istio.io/rev"]), (&"istiod".into(), &"1-30-0".into()));
+}
+
+#[test]
+fn mesh_configuration_is_the_users_over_the_defaults() {
+    let Some(helm) = helm() else { return };
+    let file = ["--values", "tests/values/istiod-production.yaml"];
+    let objects = rendered(&helm, "istiod", "istiod", &file).expect("the chart renders");
+    let mesh = find(&objects, "ConfigMap", "istio")["data"]["mesh"].as_str().expect("a document");
+    let mesh: Value = serde_yaml::from_str(mesh).expect("YAML");
+    assert_eq!(mesh["defaultConfig"]["discoveryAddress"], "istiod.istio-system.svc:15012");
+    assert_eq!(mesh["defaultConfig"]["holdApplicationUntilProxyStarts"], true);
+    assert_eq!(mesh["outboundTrafficPolicy"]["mode"], "REGISTRY_ONLY");
+    assert_eq!(mesh["trustDomain"], "cluster.local");
+}
+
+#[test]
+fn values_below_pilot_count_and_a_variable_that_the_user_sets_stands_once() {
+    let Some(helm) = helm() else { return };
+    let file = ["--values", "tests/values/istiod-older.yaml"];
+    let objects = rendered(&helm, "istiod", "istiod", &file).expect("the chart renders");
+    let deployment = find(&objects, "Deployment", "istiod");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let sampling: Vec<&Value> = container["env"]
+        .as_array()
+        .expect("variables")
+        .iter()
+        .filter(|variable| variable["name"] == "PILOT_TRACE_SAMPLING")
+        .collect();
+    assert_eq!(sampling, [&serde_json::json!({"name": "PILOT_TRACE_SAMPLING", "value": "50"})]);
+    // Images that the file names are Istio's.
+    assert!(container["image"].as_str().is_some_and(|image| image.starts_with("trierarch:")), "{container}");
+    let names = names(&objects);
+    assert!(
+        names.contains("PodDisruptionBudget/istiod") && !names.contains("HorizontalPodAutoscaler/istiod")
+    );
+}
+
+#[test]
+fn values_of_a_wrong_type_are_refused_before_anything_is_installed() {
+    let Some(helm) = helm() else { return };
+    let error =
+        rendered(&helm, "istiod", "istiod", &["--set", "autoscaleMin=many"]).expect_err("not a number");
+    assert!(error.contains("autoscaleMin"), "{error}");
+}
