@@ -37,7 +37,7 @@ fn what_cannot_be_done_ends_with_an_exit_code_and_a_reason() {
     let unknown = run(&["steer"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(error_of(&unknown).contains("steer"));
-    assert!(error_of(&run(&["discovery"])).contains("--configDir"));
+    assert!(error_of(&run(&["discovery", "--registries", "Mock"])).contains("--configDir"));
     let nowhere = ["discovery", "--configDir", "/no/such/folder", "--grpcAddr", "", "--httpAddr"];
     let missing = run(&[&nowhere[..], &["127.0.0.1:0", "--monitoringAddr", "127.0.0.1:0"]].concat());
     assert_eq!(missing.status.code(), Some(1));
