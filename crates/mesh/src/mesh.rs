@@ -137,7 +137,7 @@ impl Mesh {
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings, None));
         let destination_rules = Arc::new(DestinationRuleIndex::build(&store, &settings, None));
         let peer_authentications = Arc::new(PeerAuthenticationIndex::build(&store, &settings));
-        let network_gateways = Arc::new(NetworkIndex::build(&settings, &services));
+        let network_gateways = Arc::new(NetworkIndex::build(&store, &settings, &services));
         let mentioned_keys = Arc::new(MentionedKeys::build(&store, &settings, services.each()));
         Self {
             all,
@@ -231,11 +231,12 @@ impl Mesh {
         } else {
             Arc::clone(&self.peer_authentications)
         };
-        let network_gateways = if settings_changed || !Arc::ptr_eq(&services, &self.services) {
-            kept(&self.network_gateways, NetworkIndex::build(&settings, &services))
-        } else {
-            Arc::clone(&self.network_gateways)
-        };
+        let network_gateways =
+            if touched(&[Kind::KubernetesGateway]) || !Arc::ptr_eq(&services, &self.services) {
+                kept(&self.network_gateways, NetworkIndex::build(&store, &settings, &services))
+            } else {
+                Arc::clone(&self.network_gateways)
+            };
         if !Arc::ptr_eq(&network_gateways, &self.network_gateways) {
             dirty.mark(&Question::NetworkGateways);
         }

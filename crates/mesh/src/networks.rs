@@ -1,11 +1,12 @@
 //! Gateways between networks (spec 2.5): those of MeshNetworks, by address or by Service, and the Services that a
-//! label makes gateways of a network. Load assignments know only those with IP addresses; clusters that resolve names
+//! label makes gateways of a network, and likewise Gateways of the Gateway API. Load assignments know only those with IP addresses; clusters that resolve names
 //! take host names, too.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use config::{ConfigStore, Object, gateway_api};
 use model::Fingerprint;
 use proto::istio::mesh::network::istio_network_gateway::Gw;
 
@@ -14,6 +15,7 @@ use crate::topology::{NETWORK, sorted};
 use crate::{MeshSettings, Question, Reader, Service};
 
 const GATEWAY_PORT: &str = "networking.istio.io/gatewayPort";
+const LISTENER_MODE: &str = "gateway.istio.io/listener-protocol";
 const DEFAULT_PORT: u32 = 15443;
 
 /// One way into a network.
@@ -54,7 +56,7 @@ pub struct NetworkGateways {
 }
 
 impl NetworkIndex {
-    pub(crate) fn build(settings: &MeshSettings, services: &ServiceIndex) -> Self {
+    pub(crate) fn build(store: &ConfigStore, settings: &MeshSettings, services: &ServiceIndex) -> Self {
         let mut all = Vec::new();
         for (name, network) in sorted(&settings.networks.networks) {
             for gateway in &network.gateways {
@@ -78,6 +80,9 @@ impl NetworkIndex {
             if service.port(port).is_some() {
                 all.extend(of_service(service, port, network, settings));
             }
+        }
+        for gateway in store.kubernetes_gateways() {
+            all.extend(of_gateway(gateway, settings));
         }
         let with_ip = all.iter().filter(|gateway| gateway.ip().is_some()).cloned().collect();
         Self { with_ip: NetworkGateways::new(with_ip).into(), all: NetworkGateways::new(all).into() }
@@ -149,6 +154,32 @@ fn of_service(service: &Service, port: u32, network: &str, settings: &MeshSettin
     let cluster = &settings.features.cluster_id;
     let addresses = &service.kubernetes.external_addresses;
     addresses.iter().filter_map(|address| at(address, port, network, cluster)).collect()
+}
+
+/// The listeners of a Gateway of the Gateway API that pass mutual TLS on, at the addresses it asks for.
+fn of_gateway(gateway: &Object<gateway_api::Gateway>, settings: &MeshSettings) -> Vec<NetworkGateway> {
+    let labels = &gateway.meta.labels;
+    let Some(network) = labels.value(NETWORK).filter(|network| !network.is_empty()) else {
+        return Vec::new();
+    };
+    let expected = labels.value(GATEWAY_PORT).map_or(DEFAULT_PORT.to_string(), str::to_owned);
+    let passes_on = |listener: &&gateway_api::Listener| {
+        listener.tls.as_ref().is_some_and(|tls| {
+            tls.options.get(LISTENER_MODE).is_some_and(|mode| mode == "auto-passthrough")
+                || listener.port.to_string() == expected
+        })
+    };
+    let cluster = &settings.features.cluster_id;
+    let addresses = || {
+        let known = |address: &&gateway_api::GatewayAddress| {
+            matches!(address.address_type.as_str(), "IPAddress" | "Hostname")
+        };
+        gateway.spec.addresses.iter().filter(known)
+    };
+    let listeners = gateway.spec.listeners.iter().filter(passes_on);
+    listeners
+        .flat_map(|listener| addresses().filter_map(|a| at(&a.value, listener.port, network, cluster)))
+        .collect()
 }
 
 fn least_common_multiple(a: u32, b: u32) -> u32 {

@@ -10,6 +10,8 @@ use crate::{
 };
 use istio::networking::service_entry::{Location, Resolution as EntryResolution};
 
+const AUTO_ALLOCATE: &str = "networking.istio.io/enable-autoallocate-ip";
+
 /// The services of one entry, host by host and address by address in declared order.
 pub(crate) fn services(
     object: &Object<istio::networking::ServiceEntry>,
@@ -25,7 +27,7 @@ pub(crate) fn services(
         let host = Host::from(host.to_lowercase());
         for address in &addresses {
             let auto_addresses =
-                if entry.addresses.is_empty() { auto_addresses(object, &host) } else { Vec::new() };
+                if may_allocate(object, &host) { auto_addresses(object, &host) } else { Vec::new() };
             services.push(
                 Service {
                     name: host.to_string(),
@@ -98,6 +100,17 @@ fn address(text: &str) -> Option<String> {
     }
     let net: ipnet::IpNet = text.parse().ok()?;
     Some(if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { text.to_owned() })
+}
+
+/// Whether addresses that were allocated count (row S14): none is stated, the entry did not opt out, and its host can
+/// have one.
+fn may_allocate(object: &Object<istio::networking::ServiceEntry>, host: &Host) -> bool {
+    let entry = &object.spec;
+    let opted_out = object.meta.label(AUTO_ALLOCATE).is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    entry.addresses.is_empty()
+        && !opted_out
+        && entry.resolution() != EntryResolution::None
+        && (!host.is_wildcard() || entry.resolution() == EntryResolution::DynamicDns)
 }
 
 /// Addresses that the allocator wrote into the status for that host (or for no host in particular).

@@ -123,11 +123,24 @@ fn from_slice(
                     network: crate::topology::network(address, &model::Labels::default(), store, settings),
                     ..Endpoint::default()
                 });
+            let mut addresses = vec![address.clone()];
+            if let Some(pod) =
+                pod.filter(|_| endpoint.target_ref.is_some() && has_both_families(service, settings))
+                && pod.spec.pod_ips.len() > 1
+            {
+                // The slice of the other family would only repeat the pod.
+                if slice.spec.address_type == k8s::AddressType::Ipv6 {
+                    continue;
+                }
+                addresses.clone_from(&pod.spec.pod_ips);
+            }
+            let (address, more) = (addresses.remove(0), addresses);
             for port in &slice.spec.ports {
                 let Some(number) = port.port else { continue };
                 if seen.insert((address.clone(), port.name.clone())) {
                     let mut made = known.clone();
                     made.address = EndpointAddress::Ip(address.clone(), number);
+                    made.additional_addresses.clone_from(&more);
                     made.port_name.clone_from(&port.name);
                     made.health = health;
                     out.push(made);
@@ -135,6 +148,11 @@ fn from_slice(
             }
         }
     }
+}
+
+/// Whether endpoints of a service have addresses of both families.
+fn has_both_families(service: &Service, settings: &MeshSettings) -> bool {
+    settings.features.dual_stack && service.addresses.len() > 1
 }
 
 /// The pod of the service's namespace that a slice names, else the one with that address. `Err` if the pod named is

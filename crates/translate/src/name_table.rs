@@ -130,6 +130,7 @@ impl NameTableInput {
         let mut pods: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
         for endpoint in endpoints.endpoints.iter().filter(|e| Some(e.port_name.as_str()) == port) {
             let EndpointAddress::Ip(ip, _) = &endpoint.address else { continue };
+            let all = || std::iter::once(ip).chain(&endpoint.additional_addresses);
             let is_ready = endpoint.health == Health::Healthy || service.kubernetes.publish_not_ready;
             if !is_ready || !self.is_in_network(endpoint) {
                 continue;
@@ -137,10 +138,10 @@ impl NameTableInput {
             let is_in_cluster = self.cluster.is_empty() || self.cluster == endpoint.cluster;
             if !endpoint.subdomain.is_empty() {
                 let name = format!("{}.{}", endpoint.hostname, endpoint.subdomain);
-                pods.entry((is_in_cluster, name)).or_default().push(ip.clone());
+                pods.entry((is_in_cluster, name)).or_default().extend(all().cloned());
             }
             if is_in_cluster {
-                ips.push(ip.clone());
+                ips.extend(all().cloned());
             }
         }
         let domain = service.host.split_once('.').map(|(_, domain)| domain);

@@ -16,7 +16,11 @@ pub fn lb_endpoint(
     telemetry: bool,
 ) -> Option<envoy::endpoint::LbEndpoint> {
     use envoy::endpoint::lb_endpoint::HostIdentifier;
-    let host = envoy::endpoint::Endpoint { address: Some(address(&endpoint.address)?), ..Default::default() };
+    let host = envoy::endpoint::Endpoint {
+        address: Some(address(&endpoint.address)?),
+        additional_addresses: additional_addresses(endpoint),
+        ..Default::default()
+    };
     let filter_metadata = [
         (TRANSPORT_SOCKET_MATCH, tls_mode(endpoint, mutual_tls)),
         (
@@ -50,6 +54,15 @@ pub fn address(address: &EndpointAddress) -> Option<envoy::core::Address> {
         EndpointAddress::Network(_) => return None,
     };
     Some(envoy::core::Address { address: Some(address) })
+}
+
+fn additional_addresses(endpoint: &Endpoint) -> Vec<envoy::endpoint::endpoint::AdditionalAddress> {
+    let EndpointAddress::Ip(_, port) = &endpoint.address else { return Vec::new() };
+    let more = endpoint.additional_addresses.iter();
+    more.map(|ip| envoy::endpoint::endpoint::AdditionalAddress {
+        address: address(&EndpointAddress::Ip(ip.clone(), *port)),
+    })
+    .collect()
 }
 
 fn health(health: Health) -> envoy::core::HealthStatus {
