@@ -1,6 +1,6 @@
 # Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
 
-.PHONY: test fmt lint tidy tools tools-kubernetes tools-helm demo
+.PHONY: test fmt lint tidy tools tools-kubernetes tools-helm demo example
 
 # Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys in place.
 test: tools
@@ -32,3 +32,8 @@ tools-helm:
 demo: tools
 	cargo build --release --locked --package app
 	cargo run --quiet --locked --package tests --bin demo -- $(if $(KEEP),--keep)
+
+# One example, as `make example NAME=canary`, or all: what it promises beside what was measured.
+example: tools
+	cargo build --locked --package app --package tests --bins
+	cargo run --quiet --locked --package tests --bin example -- $(NAME)

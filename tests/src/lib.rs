@@ -1,4 +1,6 @@
 //! Tests that cross crates: golden, parity, real Envoy.
 
+pub mod examples;
 pub mod golden;
 pub mod parity;
+pub mod report;

@@ -39,6 +39,8 @@ impl Envoy {
         command.arg("--config-path").arg(file);
         // Several Envoys on one machine would else fight over one shared-memory region.
         command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
+        // Access logs are there when a test looks.
+        command.args(["--file-flush-interval-msec", "50"]);
         let process = Process::start(&name, &mut command, &folder.join(format!("{name}.log")))?;
         Ok(Self { process, admin: Admin::new(bootstrap.admin) })
     }

@@ -5,7 +5,6 @@
 mod application;
 mod household;
 mod layout;
-mod report;
 mod story;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use household::Household;
+use tests::report;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Clone, Parser)]

@@ -1,15 +1,20 @@
-//! What the demo prints: lines, and tables whose columns are as wide as their widest cell.
+//! What the demo and the examples print: lines, and tables whose columns are as wide as their widest cell.
 
 /// A measured value, the bound it must keep, and whether it did.
-pub(crate) struct Check {
-    pub(crate) what: String,
-    pub(crate) measured: String,
-    pub(crate) bound: String,
-    pub(crate) passed: bool,
+pub struct Check {
+    /// What was measured.
+    pub what: String,
+    /// What came out.
+    pub measured: String,
+    /// What should have.
+    pub bound: String,
+    /// Whether it did.
+    pub passed: bool,
 }
 
 impl Check {
-    pub(crate) fn new(
+    /// A check and its verdict.
+    pub fn new(
         what: impl Into<String>,
         measured: impl Into<String>,
         bound: impl Into<String>,
@@ -20,7 +25,7 @@ impl Check {
 }
 
 /// Prints a titled table of checks; true if all passed.
-pub(crate) fn checks(title: &str, checks: &[Check]) -> bool {
+pub fn checks(title: &str, checks: &[Check]) -> bool {
     let verdict = |check: &Check| if check.passed { "PASS" } else { "FAIL" };
     let rows: Vec<Vec<String>> = checks
         .iter()
@@ -33,7 +38,7 @@ pub(crate) fn checks(title: &str, checks: &[Check]) -> bool {
 }
 
 /// Prints a titled table.
-pub(crate) fn table(title: &str, header: &[&str], rows: &[Vec<String>]) {
+pub fn table(title: &str, header: &[&str], rows: &[Vec<String>]) {
     line("");
     line(title);
     for text in layout(header, rows) {
@@ -43,7 +48,7 @@ pub(crate) fn table(title: &str, header: &[&str], rows: &[Vec<String>]) {
 
 /// Prints one line.
 #[expect(clippy::print_stdout, reason = "the report is the output of this program")]
-pub(crate) fn line(text: &str) {
+pub fn line(text: &str) {
     println!("{text}");
 }
 
