@@ -239,8 +239,7 @@ pub(crate) fn workload_name(pod: &Object<k8s::Pod>) -> String {
     let made_from = match owner.kind.as_str() {
         "ReplicaSet" => TEMPLATE_HASHES
             .iter()
-            .filter_map(|key| owner_name.strip_suffix(label(key)?))
-            .next()
+            .find_map(|key| owner_name.strip_suffix(label(key)?))
             .map(|name| name.strip_suffix('-').unwrap_or(name)),
         "ReplicationController" => label(DEPLOYMENT_CONFIG),
         "Job" => owner_name.rsplit_once('-').filter(|(_, time)| is_timestamp(time)).map(|(name, _)| name),

@@ -35,8 +35,9 @@ pub(super) fn is_cluster_local(host: &Host, settings: &MeshSettings) -> bool {
 fn discovery_host(settings: &MeshSettings) -> String {
     let address = settings.config.default_config.as_ref().map_or("", |config| &config.discovery_address);
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    match host.ends_with(&settings.domain) || host.is_empty() {
-        true => host.to_owned(),
-        false => format!("{host}.{}", settings.domain),
+    if host.is_empty() || host.ends_with(&settings.domain) {
+        host.to_owned()
+    } else {
+        format!("{host}.{}", settings.domain)
     }
 }
