@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use config::{ConfigKey, ConfigStore, Kind, SourceEvent};
-use kube_io::{Client, KubernetesSource, Options};
+use kube_io::{Client, Election, KubernetesSource, Lock, LockKind, Options, Timing};
 use mesh::{Base, Mesh};
 use serde_json::{Value, json};
 use testkit::cluster::{Cluster, binaries, objects};
@@ -147,7 +147,7 @@ async fn the_cluster_is_followed_through_late_definitions_broken_objects_and_an_
     cluster
         .beside(async |client| {
             objects::delete(&client, &[service("late", "here"), service_entry("next", json!(""))]).await?;
-            objects::apply(&client, &[service("late", "new")]).await
+            objects::apply(&client, &[service("late", "new")]).await.map(drop)
         })
         .await
         .expect("changes behind our back");
@@ -228,6 +228,75 @@ async fn namespaces_come_into_view_and_go_by_their_labels() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_become_endpoints_by_the_slices_that_the_cluster_makes() {
+    let Some(binaries) = binaries() else { return };
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut cluster = Cluster::start(&binaries, "slices").await.expect("a cluster");
+    cluster.start_controllers().expect("controllers");
+    let client = cluster.client().await.expect("a client");
+    let watcher = Watcher::ready(client.clone()).await;
+    let pod = |ready: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "till-0", "namespace": "shop", "labels": {"app": "till"}},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}]},
+            "status": {"phase": "Running", "podIP": "10.244.0.7", "podIPs": [{"ip": "10.244.0.7"}],
+                       "conditions": [{"type": "Ready", "status": ready}]}})
+    };
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    objects::apply_one(&client, &node).await.expect("a node");
+    objects::apply(&client, &[service("shop", "till"), pod("True")]).await.expect("a service and its pod");
+    let is_ready = |told: &Told, ready: bool| {
+        told.store.endpoint_slices().iter().any(|slice| {
+            slice.meta.label("kubernetes.io/service-name") == Some("till")
+                && slice.spec.endpoints.iter().any(|endpoint| {
+                    endpoint.addresses == ["10.244.0.7"] && endpoint.conditions.ready == Some(ready)
+                })
+        })
+    };
+    watcher.until("a ready endpoint", |told| is_ready(told, true)).await;
+    objects::apply_one(&client, &pod("False")).await.expect("a pod that fails");
+    watcher.until("an endpoint that is not ready", |told| is_ready(told, false)).await;
+    watcher.assert_fresh(client).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_leads_until_it_gives_the_lock_back_or_falls_silent() {
+    let Some(binaries) = binaries() else { return };
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let cluster = Cluster::start(&binaries, "leader").await.expect("a cluster");
+    let client = cluster.client().await.expect("a client");
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
+    objects::apply(&client, &[namespace]).await.expect("a namespace");
+    let timing = Timing {
+        lease: Duration::from_secs(4),
+        renew: Duration::from_secs(2),
+        retry: Duration::from_millis(200),
+    };
+    for kind in [LockKind::Lease, LockKind::ConfigMap] {
+        let lock = Lock { kind, namespace: "istio-system".to_owned(), name: "istio-leader".to_owned() };
+        let stand = |identity: &str| Election::start(client.clone(), lock.clone(), identity, timing);
+        let first = stand("first");
+        first.is_leader().wait_for(|leads| *leads).await.expect("a candidate");
+        let second = stand("second");
+        // Renewed all along, the lock stays where it is for longer than a lease.
+        let waiting = tokio::time::timeout(timing.lease * 3 / 2, async {
+            second.is_leader().wait_for(|leads| *leads).await.map(|_| ())
+        });
+        assert!(waiting.await.is_err(), "two lead by {lock}");
+        assert!(*first.is_leader().borrow());
+        first.release().await;
+        let started = Instant::now();
+        second.is_leader().wait_for(|leads| *leads).await.expect("a candidate");
+        assert!(started.elapsed() < timing.lease, "a lock that was given back is waited for");
+        // Falls silent without a word.
+        let third = stand("third");
+        drop(second);
+        third.is_leader().wait_for(|leads| *leads).await.expect("a candidate");
+        third.release().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scenarios_give_the_same_from_the_api_server_as_from_files() {
     let (Some(binaries), Some(shared)) = (binaries(), shared_dir()) else { return };
     let _alone = ONE_AT_A_TIME.lock().await;
@@ -256,9 +325,10 @@ fn some() -> Vec<String> {
 /// The resources that differ between a scenario from files and the same from the API server.
 async fn same(client: &Client, shared: &Path, name: &str) -> anyhow::Result<Vec<String>> {
     let scenario = Scenario::load(shared, name)?;
-    objects::apply(client, &scenario.objects).await?;
+    // The older of two objects may go first, so both sides must know the same ages.
+    let applied = objects::apply(client, &scenario.objects).await?;
     let watcher = Watcher::ready(client.clone()).await;
-    let from_files = mesh_of(&scenario.objects)?;
+    let from_files = mesh_of(&applied)?;
     let from_cluster = Mesh::build(watcher.store(), Arc::new(Base::default()));
     let mut unequal = Vec::new();
     for proxy in &scenario.proxies {

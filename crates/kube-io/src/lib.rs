@@ -12,14 +12,18 @@ mod catalog;
 mod connect;
 mod decode;
 mod definitions;
+mod election;
 mod fault;
+mod lock;
 mod place;
 mod reflector;
 mod request;
 mod source;
 
 pub use connect::{ConnectError, connect};
+pub use election::{Election, Timing};
 pub use kube::Client;
+pub use lock::{Lock, LockKind};
 pub use source::{KubernetesSource, Options};
 
 #[cfg(test)]

@@ -59,8 +59,9 @@ pub fn definition(kind: Kind) -> Value {
     })
 }
 
-/// Applies objects in the order of names, each with its status, namespaces that are missing first.
-pub async fn apply(client: &Client, objects: &[Value]) -> Result<()> {
+/// Applies objects in the order of names, each with its status, namespaces that are missing first. Returns them with
+/// the moment at which the cluster says that each was made.
+pub async fn apply(client: &Client, objects: &[Value]) -> Result<Vec<Value>> {
     let mut namespaces: Vec<String> = objects.iter().filter_map(namespace_of).collect();
     namespaces.sort();
     namespaces.dedup();
@@ -77,34 +78,37 @@ pub async fn apply(client: &Client, objects: &[Value]) -> Result<()> {
         let text = |key: &str| o["metadata"][key].as_str().unwrap_or_default().to_owned();
         (o["kind"] != "Namespace", text("name"), text("namespace"))
     });
+    let mut applied = Vec::new();
     for object in ordered {
-        apply_one(client, object).await?;
+        let mut object = object.clone();
+        object["metadata"]["creationTimestamp"] = apply_one(client, &object).await?;
+        applied.push(object);
     }
-    Ok(())
+    Ok(applied)
 }
 
 /// Applies many objects at once, in no order.
 pub async fn apply_at_once(client: &Client, objects: &[Value]) -> Result<()> {
     futures::stream::iter(objects)
-        .map(|object| apply_one(client, object))
+        .map(async |object| apply_one(client, object).await.map(drop))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-/// Applies one object and its status.
-pub async fn apply_one(client: &Client, object: &Value) -> Result<()> {
+/// Applies one object and its status. Returns when it was made.
+pub async fn apply_one(client: &Client, object: &Value) -> Result<Value> {
     let query = "?fieldManager=test&force=true";
     let mut spec = object.clone();
     let status = spec.as_object_mut().and_then(|members| members.remove("status"));
-    patch(client, &format!("{}{query}", path_of(object)), &spec).await?;
+    let stored = patch(client, &format!("{}{query}", path_of(object)), &spec).await?;
     if let Some(status) = status.filter(|status| !status.is_null()) {
         let status = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "status": status,
                             "metadata": {"name": object["metadata"]["name"],
                                          "namespace": object["metadata"]["namespace"]}});
         patch(client, &format!("{}/status{query}", path_of(object)), &status).await?;
     }
-    Ok(())
+    Ok(stored["metadata"]["creationTimestamp"].clone())
 }
 
 /// Deletes objects at once; those that are gone already are no error. Namespaces stay: emptying them needs a
@@ -124,9 +128,9 @@ pub async fn delete(client: &Client, objects: &[Value]) -> Result<()> {
         .await
 }
 
-async fn patch(client: &Client, path: &str, body: &Value) -> Result<()> {
+async fn patch(client: &Client, path: &str, body: &Value) -> Result<Value> {
     let request = Request::patch(path).header("content-type", "application/apply-patch+yaml");
-    send(client, request, Some(body)).await.map(drop)
+    Ok(serde_json::from_str(&send(client, request, Some(body)).await?)?)
 }
 
 async fn send(client: &Client, request: http::request::Builder, body: Option<&Value>) -> Result<String> {
