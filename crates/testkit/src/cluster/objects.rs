@@ -111,6 +111,12 @@ pub async fn apply_one(client: &Client, object: &Value) -> Result<Value> {
     Ok(stored["metadata"]["creationTimestamp"].clone())
 }
 
+/// Applies one object that may have neither unknown nor doubled fields.
+pub async fn apply_strictly(client: &Client, object: &Value) -> Result<()> {
+    let query = "?fieldManager=test&force=true&fieldValidation=Strict";
+    patch(client, &format!("{}{query}", path_of(object)), object).await
+}
+
 /// Deletes objects at once; those that are gone already are no error. Namespaces stay: emptying them needs a
 /// controller.
 pub async fn delete(client: &Client, objects: &[Value]) -> Result<()> {
@@ -145,7 +151,15 @@ fn namespace_of(object: &Value) -> Option<String> {
     match namespace {
         _ if matches!(
             kind,
-            "Namespace" | "Node" | "IngressClass" | "GatewayClass" | "CustomResourceDefinition"
+            "Namespace"
+                | "Node"
+                | "IngressClass"
+                | "GatewayClass"
+                | "CustomResourceDefinition"
+                | "ClusterRole"
+                | "ClusterRoleBinding"
+                | "MutatingWebhookConfiguration"
+                | "ValidatingWebhookConfiguration"
         ) =>
         {
             None
