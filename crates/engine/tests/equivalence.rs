@@ -23,7 +23,7 @@ const NAMESPACES: [&str; 2] = ["apps", "other"];
 fn object() -> impl Strategy<Value = Value> {
     let name = 0..4_usize;
     let namespace = 0..NAMESPACES.len();
-    (name, namespace, 0..16_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+    (name, namespace, 0..18_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
         let ns = NAMESPACES[namespace];
         let name = format!("s{name}");
         let meta = json!({"name": name, "namespace": ns});
@@ -67,6 +67,16 @@ fn object() -> impl Strategy<Value = Value> {
                 "data": {"mesh": format!("discoverySelectors: [{{matchLabels: {{team: t{variant}}}}}]")}}),
             14 => json!({"apiVersion": "v1", "kind": "Namespace",
                 "metadata": {"name": ns, "labels": {"team": format!("t{variant}")}}}),
+            15 => json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": meta,
+                "spec": {"priority": variant, "configPatches": [
+                    {"applyTo": (["CLUSTER", "LISTENER", "VIRTUAL_HOST"][variant]),
+                        "match": {"proxy": {"metadata": {"NAMESPACE": "apps"}}},
+                        "patch": {"operation": "MERGE", "value": {"name": format!("{name}-renamed")}}},
+                    {"applyTo": "HTTP_FILTER",
+                        "patch": {"operation": "INSERT_FIRST", "value": {"name": name}}}]}}),
+            16 => json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin", "metadata": meta,
+                "spec": {"url": "oci://a.example/b:1", "phase": (["AUTHN", "AUTHZ", "STATS"][variant]),
+                    "priority": variant, "selector": {"matchLabels": {"app": "s1"}}}}),
             _ => networking(
                 "WorkloadEntry",
                 json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),

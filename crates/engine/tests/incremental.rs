@@ -76,3 +76,32 @@ fn a_label_of_one_pod_makes_a_class_of_one_only_while_a_selector_mentions_it() {
     world.commit();
     assert_eq!(world.engine.n_classes(), 1);
 }
+
+#[test]
+fn a_patch_renders_only_what_it_concerns_and_only_where_it_holds() {
+    let mut world = World::default();
+    for index in 0..50 {
+        world.stage(service(&format!("s{index}"), "apps", 80, "http"));
+    }
+    world.commit();
+    world.connect(0, &proxy("p", "apps"));
+    world.connect(1, &proxy("q", "others"));
+    let filter = |timeout: &str| {
+        serde_json::json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+            "metadata": {"name": "one", "namespace": "apps"},
+            "spec": {"configPatches": [{"applyTo": "CLUSTER",
+                "match": {"cluster": {"service": "s7.apps.svc.cluster.local"}},
+                "patch": {"operation": "MERGE", "value": {"connect_timeout": timeout}}}]}})
+    };
+    world.stage(filter("1s"));
+    let report = world.commit();
+    assert_eq!(report.n_rendered(), 1, "{:?}", report.rendered);
+    assert_eq!(report.pushed.len(), 1);
+    world.stage(filter("2s"));
+    let report = world.commit();
+    assert_eq!(report.n_rendered(), 1, "{:?}", report.rendered);
+    world.unstage(&filter("2s"));
+    let report = world.commit();
+    assert_eq!(report.n_rendered(), 0, "{:?}", report.rendered);
+    assert_eq!(report.pushed.len(), 1);
+}

@@ -11,7 +11,9 @@ use model::{Fingerprint, Issue};
 use proto::istio::networking::EnvoyFilter;
 use proto::istio::networking::envoy_filter::envoy_config_object_match::ObjectTypes;
 use proto::istio::networking::envoy_filter::patch::Operation;
-use proto::istio::networking::envoy_filter::{ApplyTo, EnvoyConfigObjectPatch, PatchContext, ProxyMatch};
+use proto::istio::networking::envoy_filter::{
+    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, PatchContext, ProxyMatch,
+};
 use proto::json::{UnknownFields, json_to_bytes};
 use regex::Regex;
 
@@ -139,7 +141,7 @@ fn read(
                 .to_vec()
         }
     };
-    let context = spec.r#match.as_ref().map_or(PatchContext::Any, |matched| matched.context());
+    let context = spec.r#match.as_ref().map_or(PatchContext::Any, EnvoyConfigObjectMatch::context);
     let subject = spec.r#match.as_ref().and_then(|matched| matched.object_types.clone());
     let object = object(filter);
     let fingerprint = Fingerprint::of_hash(&(&object, path, proto::pack::bytes(spec)));

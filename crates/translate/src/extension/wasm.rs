@@ -56,7 +56,7 @@ impl Input for WasmInput {
         let typed_config = if wasm.r#type() == PluginType::Network {
             proto::pack::any(&envoy::network_wasm::Wasm { config })
         } else {
-            proto::pack::any(&envoy::http_wasm::Wasm { config, ..Default::default() })
+            proto::pack::any(&envoy::http_wasm::Wasm { config })
         };
         TypedExtensionConfig { name, typed_config: Some(typed_config) }.into()
     }

@@ -10,6 +10,8 @@ mod outbound;
 pub mod tcp_proxy;
 pub mod tcp_route;
 
+use std::sync::Arc;
+
 use proto::envoy::listener::listener::ConnectionBalanceConfig;
 use proto::envoy::listener::listener::connection_balance_config::{BalanceType, ExactBalance};
 use proto::istio::networking::envoy_filter::PatchContext;
@@ -17,9 +19,9 @@ use scope::ProxyType;
 
 use crate::{Context, Resource, patch};
 
-/// Every listener of the class, in Istio's order.
+/// Every listener of the class, in Istio's order; of two with one name, as patches can make them, the first stays.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
-    match ctx.class().proxy_type {
+    let mut listeners = match ctx.class().proxy_type {
         ProxyType::Sidecar => {
             let mut listeners = patch::listeners(ctx, PatchContext::SidecarOutbound, outbound::generate(ctx));
             listeners.extend(patch::listeners(ctx, PatchContext::SidecarInbound, inbound::generate(ctx)));
@@ -27,7 +29,10 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
         }
         ProxyType::Router => patch::listeners(ctx, PatchContext::Gateway, gateway::generate(ctx)),
         ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
-    }
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    listeners.retain(|listener| seen.insert(Arc::clone(&listener.name)));
+    listeners
 }
 
 /// Connections spread evenly over the workers.

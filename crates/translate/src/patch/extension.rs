@@ -15,7 +15,7 @@ pub(crate) fn extension_config(ctx: &Context<'_>, name: &str) -> Option<Resource
             && patch.operation == Operation::Add
             && value::<TypedExtensionConfig>(patch).name == name
     };
-    let patch = ctx.scope.envoy_patches.patches.iter().filter(is_it).next_back()?;
+    let patch = ctx.scope.envoy_patches.patches.iter().rfind(is_it)?;
     Some(ctx.resource(name, &Added::<TypedExtensionConfig>::new(patch)))
 }
 

@@ -161,7 +161,7 @@ pub(super) fn apply(routes: &mut RouteConfiguration, patches: &[&EnvoyPatch], is
     }
     routes.virtual_hosts.retain(|host| !removed.contains(&host.name));
     let added = of(ApplyTo::VirtualHost).filter(|patch| patch.operation == Operation::Add);
-    routes.virtual_hosts.extend(added.map(|patch| value::<VirtualHost>(patch)));
+    routes.virtual_hosts.extend(added.map(value::<VirtualHost>));
 }
 
 fn is_for_host(patch: &EnvoyPatch, host: &VirtualHost) -> bool {
