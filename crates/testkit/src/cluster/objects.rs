@@ -114,7 +114,7 @@ pub async fn apply_one(client: &Client, object: &Value) -> Result<Value> {
 /// Applies one object that may have neither unknown nor doubled fields.
 pub async fn apply_strictly(client: &Client, object: &Value) -> Result<()> {
     let query = "?fieldManager=test&force=true&fieldValidation=Strict";
-    patch(client, &format!("{}{query}", path_of(object)), object).await
+    patch(client, &format!("{}{query}", path_of(object)), object).await.map(drop)
 }
 
 /// Deletes objects at once; those that are gone already are no error. Namespaces stay: emptying them needs a
