@@ -20,6 +20,17 @@ pub(crate) enum Attachment {
     Selected,
 }
 
+/// The targets of a policy; the older field counts only without the newer one.
+pub(crate) fn targets<'p>(
+    many: &'p [PolicyTargetReference],
+    one: Option<&'p PolicyTargetReference>,
+) -> &'p [PolicyTargetReference] {
+    match one {
+        Some(one) if many.is_empty() => std::slice::from_ref(one),
+        _ => many,
+    }
+}
+
 /// Attaches a policy to the workload with `labels`. Target references go before the selector; they mean proxies of
 /// the Gateway API alone.
 pub(crate) fn attach(

@@ -8,6 +8,7 @@
 //! `reader` (the questions), `mesh` (building and advancing).
 
 mod attachment;
+mod authorization_policy;
 mod delegate;
 mod destination_rule;
 mod discovery;
@@ -26,6 +27,7 @@ mod networks;
 mod policy;
 mod reader;
 mod references;
+mod request_authentication;
 mod service;
 mod service_entry;
 mod settings;

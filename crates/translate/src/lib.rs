@@ -8,13 +8,17 @@
 pub mod cluster;
 mod context;
 pub mod endpoint;
+mod ext_authz;
 pub mod extension;
 pub mod hcm;
 mod input;
+mod jwt;
 pub mod listener;
 pub mod name_table;
 mod patch;
+pub mod policy_filters;
 pub mod proxy_config;
+mod rbac;
 pub mod route;
 mod sealed;
 pub mod telemetry;

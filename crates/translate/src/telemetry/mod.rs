@@ -26,6 +26,7 @@ use scope::Dialect;
 use crate::Context;
 
 pub use metadata_exchange::metadata_exchange_network_filter;
+pub(crate) use provider::cluster as provider_cluster;
 
 /// Which side of a connection a listener is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

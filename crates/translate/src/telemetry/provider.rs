@@ -15,7 +15,7 @@ pub(super) fn named<'a>(config: &'a MeshConfig, name: &str) -> Option<&'a Provid
 
 /// The cluster and host of a provider's service, written `[namespace/]host`. Without a namespace the host must be
 /// declared in only one.
-pub(super) fn cluster(ctx: &Context<'_>, service: &str, port: u32) -> Option<(String, String)> {
+pub(crate) fn cluster(ctx: &Context<'_>, service: &str, port: u32) -> Option<(String, String)> {
     let (namespace, host) = match service.split_once('/') {
         Some((namespace, host)) => (Some(namespace), host),
         None => (None, service),

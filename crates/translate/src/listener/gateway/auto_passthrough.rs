@@ -38,8 +38,12 @@ pub(super) fn chains(ctx: &Context<'_>, server: &GatewayServer) -> Vec<Chain> {
                 }
                 proxy.destination = TcpDestination::Cluster(cluster.clone());
                 proxy.tunnel = None;
-                let content =
-                    TcpContent { proxy, protocol: ProtocolFilter::of(ctx, port.protocol), from_mesh: false };
+                let content = TcpContent {
+                    proxy,
+                    protocol: ProtocolFilter::of(ctx, port.protocol),
+                    from_mesh: false,
+                    authorized: false,
+                };
                 chains.push(Chain {
                     server_names: vec![cluster],
                     application_protocols: MESH_PROTOCOLS.iter().map(|name| (*name).to_owned()).collect(),

@@ -54,6 +54,8 @@ pub(super) struct TcpContent {
     pub(super) protocol: Option<ProtocolFilter>,
     /// Whether the peer is of the mesh and talks to the gateway itself.
     pub(super) from_mesh: bool,
+    /// Whether the policies of the gateway hold for it.
+    pub(super) authorized: bool,
 }
 
 impl Chain {

@@ -20,6 +20,7 @@ use scope::{GatewayServer, ServerGroup};
 
 use self::chain::{Chain, Content, HttpContent, Matches};
 use crate::hcm::HcmDefaults;
+use crate::policy_filters::PolicyFilters;
 use crate::telemetry::{self, Direction, TelemetryFacts};
 use crate::tls::{self, GatewayServerTls};
 use crate::{Context, Resource, Sealed, proxy_config};
@@ -31,6 +32,7 @@ const FIRST_UNPRIVILEGED: u32 = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Common {
     hcm: Arc<HcmDefaults>,
+    policies: PolicyFilters,
     telemetry: Arc<TelemetryFacts>,
     /// Peers of the mesh exchange metadata with the gateway itself.
     metadata_exchange: Option<Sealed<envoy::listener::Filter>>,
@@ -64,6 +66,7 @@ pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let mut listeners: Vec<GatewayListenerInput> = Vec::new();
     let mut matches: BTreeMap<(String, u32), Matches> = BTreeMap::new();
     let mut issues = gateway.issues.clone();
+    issues.extend(common.policies.issues.iter().cloned());
     for group in &gateway.groups {
         if ctx.class().metadata.unprivileged_pod && group.port < FIRST_UNPRIVILEGED {
             issues.extend(group.servers.iter().map(|server| {
@@ -97,6 +100,7 @@ fn common(ctx: &Context<'_>) -> Common {
     let topology = proxy_config::effective(ctx).gateway_topology;
     Common {
         hcm: HcmDefaults::select(ctx, Direction::Gateway),
+        policies: PolicyFilters::select(ctx),
         telemetry: TelemetryFacts::select(ctx, Direction::Gateway),
         metadata_exchange: telemetry::metadata_exchange_network_filter(ctx.settings(), ctx.class().dialect)
             .map(Sealed::new),

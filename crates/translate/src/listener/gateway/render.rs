@@ -93,6 +93,7 @@ impl GatewayListenerInput {
         let hcm = Arc::clone(&self.common.hcm);
         let mut options = HcmOptions::new(hcm, stat_prefix, routes, http.protocol);
         options.port = self.port;
+        options.inserted.clone_from(&self.common.policies.http);
         options
     }
 
@@ -105,7 +106,15 @@ impl GatewayListenerInput {
         let common = &self.common;
         let exchange = common.metadata_exchange.as_deref().filter(|_| tcp.from_mesh);
         let mut filters: Vec<Filter> = exchange.cloned().into_iter().collect();
-        filters.extend(self.extensions());
+        let policies = |slots: &[Slot]| {
+            let filters = common.policies.network_filters(slots).filter(|_| tcp.authorized);
+            filters.collect::<Vec<_>>()
+        };
+        let extensions = |slots: &[Slot]| common.hcm.extensions().network_filters(slots, self.port);
+        filters.extend(policies(&[Slot::CustomAuthorization]));
+        filters.extend(extensions(&Slot::BEFORE_RBAC));
+        filters.extend(policies(&[Slot::Rbac]));
+        filters.extend(extensions(&Slot::AFTER_RBAC));
         filters.extend(common.telemetry.stats_network_filters());
         let log = common.telemetry.tcp_access_log();
         filters.extend(tcp_route::terminal_filters(tcp.protocol, &tcp.proxy, log));

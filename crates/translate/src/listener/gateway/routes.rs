@@ -23,7 +23,12 @@ pub(super) fn tcp(ctx: &Context<'_>, server: &GatewayServer) -> Option<TcpConten
             fits && !route.route.is_empty()
         })?;
         let proxy = tcp_route::routed(ctx, virtual_service, &route.route, server.declared_port)?;
-        Some(TcpContent { proxy, protocol: ProtocolFilter::of(ctx, server.protocol), from_mesh })
+        Some(TcpContent {
+            proxy,
+            protocol: ProtocolFilter::of(ctx, server.protocol),
+            from_mesh,
+            authorized: true,
+        })
     })
 }
 
@@ -55,7 +60,12 @@ pub(super) fn passthrough(
                 chains.push(Chain {
                     server_names,
                     inspected: true,
-                    ..Chain::of(Content::Tcp(TcpContent { proxy, protocol, from_mesh: false }))
+                    ..Chain::of(Content::Tcp(TcpContent {
+                        proxy,
+                        protocol,
+                        from_mesh: false,
+                        authorized: true,
+                    }))
                 });
             }
         }

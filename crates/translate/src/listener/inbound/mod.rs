@@ -24,6 +24,7 @@ use scope::{InterceptionMode, ProxyType};
 use super::tcp_proxy::TcpProxy;
 use super::tcp_route::ProtocolFilter;
 use crate::hcm::{HcmDefaults, HcmOptions, HcmRoutes};
+use crate::policy_filters::PolicyFilters;
 use crate::route::{self, InboundRoute};
 use crate::telemetry::{self, Direction};
 use crate::tls::{self, ServerStack};
@@ -84,6 +85,7 @@ struct InboundListener {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Shared {
     hcm: Arc<HcmDefaults>,
+    policies: PolicyFilters,
     metadata_exchange: Option<Sealed<envoy::listener::Filter>>,
     http_tls: Sealed<envoy::tls::DownstreamTlsContext>,
     tcp_tls: Sealed<envoy::tls::DownstreamTlsContext>,
@@ -173,6 +175,7 @@ fn shared(ctx: &Context<'_>) -> Shared {
     };
     Shared {
         hcm: HcmDefaults::select(ctx, Direction::Inbound),
+        policies: PolicyFilters::select(ctx),
         metadata_exchange: telemetry::metadata_exchange_network_filter(ctx.settings(), class.dialect)
             .map(Sealed::new),
         http_tls: Sealed::new(context(ServerStack::Http)),
@@ -288,6 +291,7 @@ impl Chains<'_> {
         let hcm = Arc::clone(&self.shared.hcm);
         let mut options = HcmOptions::new(hcm, stat_prefix, routes, route.protocol);
         options.port = port;
+        options.inserted.clone_from(&self.shared.policies.http);
         options
     }
 

@@ -59,7 +59,7 @@ impl Input for InboundListener {
             access_log: shared.hcm.telemetry().listener_access_log(),
             ..Default::default()
         };
-        Rendered { message: listener, references, issues: Vec::new() }
+        Rendered { message: listener, references, issues: shared.policies.issues.clone() }
     }
 }
 
@@ -126,10 +126,14 @@ fn tcp_filters(shared: &Shared, set: Option<&ChainSet>, end: Vec<Filter>) -> Vec
     let extensions = |slots: &[Slot]| {
         set.map_or_else(Vec::new, |set| shared.hcm.extensions().network_filters(slots, set.hcm.port))
     };
+    let policies =
+        |slots: &[Slot]| set.map_or_else(Vec::new, |_| shared.policies.network_filters(slots).collect());
     let stats = shared.hcm.telemetry().stats_network_filters();
     exchange
         .into_iter()
+        .chain(policies(&[Slot::CustomAuthorization]))
         .chain(extensions(&Slot::BEFORE_RBAC))
+        .chain(policies(&[Slot::Rbac]))
         .chain(extensions(&Slot::AFTER_RBAC))
         .chain(stats)
         .chain(end)
