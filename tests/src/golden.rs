@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::generate::{generate_as, mesh_of};
+use testkit::parity::Resources;
+use testkit::simulator::{Call, simulate};
 
 /// `case.yaml`.
 #[derive(Deserialize)]
@@ -19,7 +21,25 @@ struct Case {
     /// Who asks.
     proxies: Vec<AskingProxy>,
     /// `type name` of what is compared; a final `*` is a wildcard.
+    #[serde(default)]
     show: Vec<String>,
+    /// Calls, each with the way it takes.
+    #[serde(default)]
+    calls: Vec<ExpectedCall>,
+}
+
+/// A call, who makes it (the first proxy where nobody is named), and the parts of its way that the case is about.
+#[derive(Deserialize)]
+struct ExpectedCall {
+    from: Option<String>,
+    /// What a user expects of this call, in a few words.
+    because: Option<String>,
+    listener: Option<String>,
+    chain: Option<String>,
+    virtual_host: Option<String>,
+    route: Option<String>,
+    takes: Option<String>,
+    call: Call,
 }
 
 #[derive(Deserialize)]
@@ -83,15 +103,23 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn check(folder: &Path, update: bool) -> Result<()> {
     let case: Case = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yaml"))?)?;
     ensure!(case.about.len() > 15, "`about` says in a sentence what a user expects");
-    ensure!(!case.show.is_empty(), "`show` names nothing");
+    ensure!(!case.show.is_empty() || !case.calls.is_empty(), "the case neither shows nor calls anything");
     let objects = config::yaml::documents(&std::fs::read_to_string(folder.join("input.yaml"))?)
         .map_err(|error| anyhow::anyhow!("input.yaml: {error}"))?;
     let mesh = mesh_of(&objects)?;
     let mut wanted_files = BTreeSet::new();
-    for proxy in &case.proxies {
+    for (place, proxy) in case.proxies.iter().enumerate() {
         let file = folder.join("want").join(format!("{}.yaml", proxy.name));
-        wanted_files.insert(file.clone());
         let all = generate_as(&mesh, &proxy.node(), &proxy.extensions)?;
+        for call in &case.calls {
+            if call.from.as_ref().map_or(place == 0, |name| *name == proxy.name) {
+                call.check(&all).with_context(|| case.about.clone())?;
+            }
+        }
+        if case.show.is_empty() {
+            continue;
+        }
+        wanted_files.insert(file.clone());
         let mut shown = BTreeMap::new();
         for pattern in &case.show {
             let before = shown.len();
@@ -120,13 +148,41 @@ pub fn check(folder: &Path, update: bool) -> Result<()> {
             bail!("{} ({}) differs:\n{}", file.display(), case.about, testkit::diff::lines(&want, &got));
         }
     }
-    for file in entries(&folder.join("want"))? {
+    let want = folder.join("want");
+    let files = if want.is_dir() { entries(&want)? } else { Vec::new() };
+    for file in files {
         if !wanted_files.contains(&file) {
             ensure!(update, "{} belongs to no proxy of the case", file.display());
             std::fs::remove_file(&file)?;
         }
     }
     Ok(())
+}
+
+impl ExpectedCall {
+    /// Compares those parts of the way that the case names.
+    fn check(&self, resources: &Resources) -> Result<()> {
+        let way = simulate(resources, &self.call);
+        let parts = [
+            ("listener", &self.listener, &way.listener),
+            ("chain", &self.chain, &way.chain),
+            ("virtual_host", &self.virtual_host, &way.virtual_host),
+            ("route", &self.route, &way.route),
+            ("takes", &self.takes, &way.takes),
+        ];
+        ensure!(
+            parts.iter().any(|(_, want, _)| want.is_some()),
+            "a call without expectation: {:?}",
+            self.call
+        );
+        for (part, want, got) in parts {
+            let because = self.because.as_deref().unwrap_or_default();
+            if want.as_ref().is_some_and(|want| want != got) {
+                bail!("{:?}: {part} should be {want:?}, not {got:?} ({because}); {way:?}", self.call);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl AskingProxy {
