@@ -64,9 +64,9 @@ pub fn simulate(resources: &Resources, call: &Call) -> Way {
     let empty = BTreeMap::new();
     let listeners = resources.get("lds").unwrap_or(&empty);
     let Some(listener) = chain::listener(listeners, call) else { return way };
-    way.listener = text(&listener["name"]).to_owned();
+    text(&listener["name"]).clone_into(&mut way.listener);
     let Some(chain) = chain::chain(listener, call) else { return way };
-    way.chain = text(&chain["name"]).to_owned();
+    text(&chain["name"]).clone_into(&mut way.chain);
     for filter in list(&chain["filters"]) {
         let config = &filter["typedConfig"];
         if text(&config["@type"]).ends_with(".TcpProxy") {
@@ -84,17 +84,17 @@ pub fn simulate(resources: &Resources, call: &Call) -> Way {
 /// Through a route configuration.
 fn route(configuration: &Value, call: &Call, way: &mut Way) {
     let Some(host) = &call.host else { return };
-    way.takes = "status 404".to_owned();
+    "status 404".clone_into(&mut way.takes);
     let Some(virtual_host) = host::virtual_host(configuration, host) else { return };
-    way.virtual_host = text(&virtual_host["name"]).to_owned();
+    text(&virtual_host["name"]).clone_into(&mut way.virtual_host);
     let tls = virtual_host["requireTls"] == "ALL" && call.sni.is_none();
     if tls {
-        way.takes = "redirect 301".to_owned();
+        "redirect 301".clone_into(&mut way.takes);
         return;
     }
     let route = list(&virtual_host["routes"]).iter().find(|route| request::fits(&route["match"], call));
     if let Some(route) = route {
-        way.route = text(&route["name"]).to_owned();
+        text(&route["name"]).clone_into(&mut way.route);
         way.takes = request::outcome(route);
     }
 }

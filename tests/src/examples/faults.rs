@@ -11,7 +11,7 @@ use super::running::Running;
 use crate::report::Check;
 
 /// What a busy machine may add.
-const SLACK: Duration = Duration::from_millis(1000);
+const SLACK: Duration = Duration::from_secs(1);
 
 pub(super) fn circuit_breaking(running: &Running) -> Result<Vec<Check>> {
     const N: usize = 8;

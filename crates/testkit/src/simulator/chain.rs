@@ -60,7 +60,7 @@ pub(super) fn chain<'a>(listener: &'a Value, call: &Call) -> Option<&'a Value> {
 }
 
 /// Those chains whose match is the most specific among the ones that fit.
-fn narrow<'a>(chains: Vec<&'a Value>, rank: impl Fn(&Value) -> Option<usize>) -> Vec<&'a Value> {
+fn narrow(chains: Vec<&Value>, rank: impl Fn(&Value) -> Option<usize>) -> Vec<&Value> {
     let ranked: Vec<(usize, &Value)> =
         chains.into_iter().filter_map(|chain| Some((rank(&chain["filterChainMatch"])?, chain))).collect();
     let most = ranked.iter().map(|(rank, _)| *rank).max();
