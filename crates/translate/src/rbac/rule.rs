@@ -179,3 +179,71 @@ fn sound<T>(matchers: Vec<Option<T>>, setting: Setting<'_>) -> Result<Vec<T>, Un
     }
     Ok(matchers.into_iter().flatten().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::istio::security::rule::{From, To};
+
+    fn made(rule: &Rule, tcp: bool, allows: bool) -> Result<Policy, Unfit> {
+        policy(rule, Setting { tcp, allows, trust_domains: &[], namespace: "a" })
+    }
+
+    fn when(key: &str, value: &str) -> Rule {
+        let condition =
+            Condition { key: key.to_owned(), values: vec![value.to_owned()], ..Default::default() };
+        Rule { when: vec![condition], ..Default::default() }
+    }
+
+    fn of(source: Source, operation: Operation) -> Rule {
+        Rule {
+            from: vec![From { source: Some(source) }],
+            to: vec![To { operation: Some(operation) }],
+            ..Default::default()
+        }
+    }
+
+    fn everything() -> Policy {
+        made(&Rule::default(), false, true).expect("an empty rule says nothing wrong")
+    }
+
+    #[test]
+    fn what_makes_no_sense_lets_nothing_through_and_refuses_no_less() {
+        for (key, value) in [
+            ("no.such.key", "x"),
+            ("request.headers[a b]", "x"),
+            ("request.headers[]", "x"),
+            ("request.auth.claims", "x"),
+            ("experimental.envoy.filters.[k]", "x"),
+            ("source.ip", "10.0.0.0/33"),
+            ("destination.port", "65536"),
+        ] {
+            assert_eq!(made(&when(key, value), false, true), Err(Unfit), "{key}");
+            assert_eq!(made(&when(key, value), false, false), Ok(everything()), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_rule_about_requests_allows_no_connection_and_refuses_all_it_could() {
+        let methods = Operation { methods: vec!["GET".to_owned()], ..Default::default() };
+        let rule = of(Source::default(), methods);
+        assert_eq!(made(&rule, true, true), Err(Unfit));
+        assert_eq!(made(&rule, true, false), Ok(everything()));
+    }
+
+    #[test]
+    fn trust_domains_of_sources_allow_nobody() {
+        let source = Source { trust_domains: vec!["a.test".to_owned()], ..Default::default() };
+        let rule = of(source, Operation::default());
+        assert_eq!(made(&rule, false, true), Err(Unfit));
+        assert_eq!(made(&rule, false, false), Ok(everything()));
+    }
+
+    #[test]
+    fn templates_that_envoy_refuses_are_no_paths() {
+        for path in ["/{**}/a", "/{a}/{*}", "{*}", "/{*}{**}", "/{*}/\n"] {
+            let paths = Operation { paths: vec![path.to_owned()], ..Default::default() };
+            assert_eq!(made(&of(Source::default(), paths), false, true), Err(Unfit), "{path}");
+        }
+    }
+}
