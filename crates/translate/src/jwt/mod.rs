@@ -127,18 +127,19 @@ fn keys(rule: &JwtRule) -> &str {
 /// No token, or a good one, of which several issuers may have issued.
 fn requirement(providers: &[String]) -> JwtRequirement {
     let optional = |name: &String| any(vec![of(name), missing()]);
+    let own = |name: &String| of(name);
     match providers {
         [only] => optional(only),
         several => {
             let all = JwtRequirementAndList { requirements: several.iter().map(optional).collect() };
             let all = JwtRequirement { requires_type: Some(RequiresType::RequiresAll(all)) };
-            any(several.iter().map(of).chain([all]).collect())
+            any(several.iter().map(own).chain([all]).collect())
         }
     }
 }
 
-fn of(provider: &String) -> JwtRequirement {
-    JwtRequirement { requires_type: Some(RequiresType::ProviderName(provider.clone())) }
+fn of(provider: &str) -> JwtRequirement {
+    JwtRequirement { requires_type: Some(RequiresType::ProviderName(provider.to_owned())) }
 }
 
 fn missing() -> JwtRequirement {
