@@ -18,7 +18,7 @@ pub(crate) fn run(method: &str, path: &str, address: &str) -> Result<()> {
     let mut stream = TcpStream::connect(address).with_context(|| {
         format!("nothing answers at {address}; is the control plane running on this machine?")
     })?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     // HTTP/1.0 keeps the answer in one piece: no chunks, closed at its end.
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n")?;
     let mut answer = Vec::new();
