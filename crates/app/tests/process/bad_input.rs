@@ -67,7 +67,7 @@ fn each_mistake_is_told_and_everything_else_goes_on() {
     folder.write("good.yaml", &virtual_service("good", "1s"));
     let mut running = folder.control_plane().start().unwrap();
     running.wait_ready(LIMIT).unwrap();
-    assert_eq!(running.metric("pilot_total_rejected_configs").unwrap(), 0.0);
+    assert!(running.metric("pilot_total_rejected_configs").unwrap() < 1.0);
 
     folder.write("broken.yaml", "apiVersion: v1\nkind: [\n");
     let shown = told(&running, "broken.yaml", &["not YAML", "line"], "broken.yaml");

@@ -15,7 +15,7 @@ pub(crate) struct Bookinfo {
     pub(crate) folder: Folder,
     /// The second byte of the addresses.
     block: u8,
-    _servers: [Server; 2],
+    servers: [Server; 2],
 }
 
 impl Bookinfo {
@@ -35,8 +35,8 @@ impl Bookinfo {
             }
         });
         let reviews = serve(|_| Answer::new(200, "reviews v2"));
-        let bookinfo = Self { folder: Folder::new(test), block, _servers: [productpage, reviews] };
-        let [productpage, reviews] = bookinfo._servers.each_ref().map(Server::address);
+        let bookinfo = Self { folder: Folder::new(test), block, servers: [productpage, reviews] };
+        let [productpage, reviews] = bookinfo.servers.each_ref().map(Server::address);
         let example = testkit::workspace().join("examples/bookinfo");
         for file in ["gateway.yaml", "mesh.yaml", "routing.yaml", "sidecars.yaml", "workloads.yaml"] {
             let text = std::fs::read_to_string(example.join(file)).unwrap();

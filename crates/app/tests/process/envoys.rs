@@ -36,7 +36,7 @@ fn accepted(running: &Running, envoys: &BTreeMap<String, Admin>) {
     for (name, admin) in envoys {
         assert_eq!(admin.n_rejected().unwrap(), 0, "{name}");
     }
-    assert_eq!(running.metric("pilot_total_xds_rejects").unwrap(), 0.0);
+    assert!(running.metric("pilot_total_xds_rejects").unwrap() < 1.0);
 }
 
 /// Asks through the gateway until the answer is as expected.
