@@ -31,9 +31,9 @@ fn object() -> impl Strategy<Value = Value> {
             json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": meta, "spec": spec})
         };
         match kind {
-            0 | 1 => service(&name, ns, [80, 90, 80][variant], (["http", "tcp", ""][variant])),
+            0 | 1 => service(&name, ns, [80, 90, 80][variant], ["http", "tcp", ""][variant]),
             2 | 3 => endpoint_slice(&name, ns, &["10.1.0.1", "10.1.0.2", "10.1.0.3"][..=variant]),
-            4 | 5 => virtual_service(&name, ns, (["1s", "2s", "3s"][variant])),
+            4 | 5 => virtual_service(&name, ns, ["1s", "2s", "3s"][variant]),
             6 => networking(
                 "DestinationRule",
                 json!({"host": name, "exportTo": [(["*", ".", "other"][variant])],
@@ -93,7 +93,8 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 
 /// Everything a proxy should have, by type and name, as versions of content.
 fn contents(world: &World, proxy: u64) -> BTreeMap<(&'static str, String), String> {
-    let snapshot = world.engine.snapshot(engine::ProxyId(proxy)).expect("a connected proxy");
+    let snapshot = world.engine.snapshot(engine::ProxyId(proxy)).unwrap_or_default();
+    assert!(!snapshot.resources(ResourceType::Cluster).is_empty(), "proxy {proxy} is not connected");
     ResourceType::ALL
         .into_iter()
         .flat_map(|kind| {

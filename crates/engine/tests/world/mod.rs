@@ -1,6 +1,11 @@
 //! A small world for engine tests: objects as JSON, staged and committed, and proxies that connect.
 
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "shared by test binaries that use parts of it; a broken fixture may end a test"
+)]
 
 use config::Changeset;
 use engine::{Engine, ProxyId, Report};

@@ -78,7 +78,9 @@ fn entry(name: &str, spec: Value) -> Value {
 /// them was marked.
 fn after(objects: &[Value], change: &Value, host: &str) -> (Vec<Endpoint>, bool) {
     let mut changes = Changeset::default();
-    parsed(std::slice::from_ref(change)).into_iter().for_each(|object| changes.upsert(object));
+    for object in parsed(std::slice::from_ref(change)) {
+        changes.upsert(object);
+    }
     let before = mesh(objects);
     let (advanced, dirty, _) = before.advance(changes.clone());
     let mut store = before.store().clone();
@@ -191,7 +193,9 @@ fn the_name_of_a_workload_is_that_of_its_deployment_if_the_pods_name_was_generat
 fn a_service_that_goes_takes_its_endpoints_along() {
     let before = mesh(&[service(), pod("db-0", "10.1.0.1", json!({"app": "db"}))]);
     let mut changes = Changeset::default();
-    parsed(&[service()]).iter().for_each(|object| changes.delete(object.key()));
+    for object in parsed(&[service()]) {
+        changes.delete(object.key());
+    }
     let (advanced, dirty, _) = before.advance(changes);
     assert!(endpoints(&advanced, HOST).is_empty());
     assert!(dirty.ids().contains(&Question::Endpoints(Host::from(HOST), "shop".into()).id()));
