@@ -7,7 +7,8 @@ const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"
 /// As in scripts/kubernetes.sh.
 const FOLDER: &str = "kubernetes-1.34.4";
 
-/// The folder with all programs; `None`, said loudly, when there is none. With `CI` set that is an error.
+/// The folder with all programs; `None`, said loudly, when there is none: building them takes
+/// minutes, so they are no part of `make tools`.
 pub fn binaries() -> Option<PathBuf> {
     let tools = || {
         std::env::var_os("TRIERARCH_TOOLS")
@@ -18,11 +19,6 @@ pub fn binaries() -> Option<PathBuf> {
     if PROGRAMS.iter().all(|program| folder.join(program).is_file()) {
         return Some(folder);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "no Kubernetes in {}: run `make tools-kubernetes`",
-        folder.display()
-    );
     eprintln!("SKIPPED: no Kubernetes in {}: run `make tools-kubernetes` once", folder.display());
     None
 }
