@@ -9,7 +9,8 @@ tools=${TRIERARCH_TOOLS:-$PWD/.tools}
 versions=(1.37.0 1.40.0)
 
 has_version() { # file version
-    [ -x "$1" ] && "$1" --version 2>/dev/null | grep -q "/$2/"
+    # Read whole before looking: under pipefail a reader that stops early would make the program look broken.
+    [ -x "$1" ] && reported=$("$1" --version 2>/dev/null) && [[ $reported == *"/$2/"* ]]
 }
 
 for version in "${versions[@]}"; do
