@@ -27,9 +27,10 @@ pub(super) fn share(what: &str, counts: &BTreeMap<String, u32>, outcome: &str, n
     Check::new(what, text, format!("{} to {}", bounds.start(), bounds.end()), passed)
 }
 
-/// At least so long. Envoy's timers count whole milliseconds and may fire a little early.
+/// At least so long, less a tenth: Envoy counts a timer from when its event loop last woke, which on a busy machine is
+/// some milliseconds before the request came.
 pub(super) fn at_least(what: &str, measured: Duration, bound: Duration) -> Check {
-    let passed = measured + Duration::from_millis(5) >= bound;
+    let passed = measured + bound / 10 >= bound;
     Check::new(what, milliseconds(measured), format!("at least {}", milliseconds(bound)), passed)
 }
 
