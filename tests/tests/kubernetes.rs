@@ -300,33 +300,33 @@ async fn one_leads_until_it_gives_the_lock_back_or_falls_silent() {
 async fn scenarios_give_the_same_from_the_api_server_as_from_files() {
     let (Some(binaries), Some(shared)) = (binaries(), shared_dir()) else { return };
     let _alone = ONE_AT_A_TIME.lock().await;
+    let started = Instant::now();
     let cluster = Cluster::start(&binaries, "parity").await.expect("a cluster");
     let client = cluster.client().await.expect("a client");
     objects::define_all(&client).await.expect("definitions");
-    let all = std::env::var_os("TRIERARCH_ALL_SCENARIOS").is_some();
-    let names = if all { Scenario::names(&shared).expect("scenarios") } else { some() };
+    let mut stored = objects::Stored::default();
     let mut differing = Vec::new();
-    for name in names {
-        match same(&client, &shared, &name).await {
+    let names = Scenario::names(&shared).expect("scenarios");
+    for name in &names {
+        match same(&client, &mut stored, &shared, name).await {
             Ok(unequal) => differing.extend(unequal),
             Err(error) => differing.push(format!("{name}: {error:#}")),
         }
     }
+    println!("{} scenarios after {:.1} s", names.len(), started.elapsed().as_secs_f64());
     assert!(differing.is_empty(), "{differing:#?}");
 }
 
-/// A scenario of each family, as all of them take minutes; TRIERARCH_ALL_SCENARIOS runs them all.
-fn some() -> Vec<String> {
-    let names =
-        ["bookinfo", "k8s-headless", "k8s-service-kinds", "se-workloads", "vs-matching", "sidecar-egress"];
-    names.into_iter().chain(["gw-http-merge", "mesh-visibility", "vm-workloads"]).map(str::to_owned).collect()
-}
-
 /// The resources that differ between a scenario from files and the same from the API server.
-async fn same(client: &Client, shared: &Path, name: &str) -> anyhow::Result<Vec<String>> {
+async fn same(
+    client: &Client,
+    stored: &mut objects::Stored,
+    shared: &Path,
+    name: &str,
+) -> anyhow::Result<Vec<String>> {
     let scenario = Scenario::load(shared, name)?;
     // The older of two objects may go first, so both sides must know the same ages.
-    let applied = objects::apply(client, &scenario.objects).await?;
+    let applied = stored.become_these(client, &scenario.objects).await?;
     let watcher = Watcher::ready(client.clone()).await;
     let from_files = mesh_of(&applied)?;
     let from_cluster = Mesh::build(watcher.store(), Arc::new(Base::default()));
@@ -339,6 +339,5 @@ async fn same(client: &Client, shared: &Path, name: &str) -> anyhow::Result<Vec<
             format!("{name} {} {resource}:\n{lines}", proxy.name)
         }));
     }
-    objects::delete(client, &scenario.objects).await?;
     Ok(unequal)
 }

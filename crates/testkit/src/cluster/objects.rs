@@ -1,5 +1,7 @@
 //! Objects into the cluster and out of it: definitions for our kinds, server-side apply, status, deletion.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, anyhow};
 use config::Kind;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -115,6 +117,60 @@ pub async fn apply_one(client: &Client, object: &Value) -> Result<Value> {
 pub async fn apply_strictly(client: &Client, object: &Value) -> Result<()> {
     let query = "?fieldManager=test&force=true&fieldValidation=Strict";
     patch(client, &format!("{}{query}", path_of(object)), object).await.map(drop)
+}
+
+/// What a test has put into a cluster, so that the next set of objects costs only what differs.
+#[derive(Default)]
+pub struct Stored {
+    /// By path: the object as it was given, and when the cluster made it.
+    objects: BTreeMap<String, (Value, Value)>,
+}
+
+impl Stored {
+    /// Makes the cluster hold these objects, each with its status, and none of those that it was given before.
+    /// Namespaces that objects need are made, and lose the labels they had. Returns the objects with the moment at
+    /// which the cluster says that each was made.
+    pub async fn become_these(&mut self, client: &Client, objects: &[Value]) -> Result<Vec<Value>> {
+        let mut wanted: BTreeMap<String, Value> = objects
+            .iter()
+            .filter_map(namespace_of)
+            .chain(self.objects.values().filter_map(|(object, _)| namespace_of(object)))
+            .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+            .map(|namespace| (path_of(&namespace), namespace))
+            .collect();
+        wanted.extend(objects.iter().map(|object| (path_of(object), object.clone())));
+        // What changed is made anew: an application would leave a status that is no longer wanted.
+        let gone = |path: &str, object: &Value| wanted.get(path) != Some(object);
+        let gone: Vec<Value> = self
+            .objects
+            .extract_if(.., |path, (object, _)| gone(path, object))
+            .map(|(_, (object, _))| object)
+            .collect();
+        delete(client, &gone).await?;
+        for namespaces in [true, false] {
+            let missing = wanted.iter().filter(|(path, object)| {
+                (object["kind"] == "Namespace") == namespaces && !self.objects.contains_key(*path)
+            });
+            let made: Vec<_> = futures::stream::iter(missing)
+                .map(async |(path, object)| {
+                    let made = apply_one(client, object).await?;
+                    anyhow::Ok((path.clone(), (object.clone(), made)))
+                })
+                .buffer_unordered(AT_ONCE)
+                .try_collect()
+                .await?;
+            self.objects.extend(made);
+        }
+        Ok(objects
+            .iter()
+            .map(|object| {
+                let mut object = object.clone();
+                let made = self.objects.get(&path_of(&object)).map(|(_, made)| made.clone());
+                object["metadata"]["creationTimestamp"] = made.unwrap_or_default();
+                object
+            })
+            .collect())
+    }
 }
 
 /// Deletes objects at once; those that are gone already are no error. Namespaces stay: emptying them needs a
