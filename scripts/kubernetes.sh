@@ -5,6 +5,7 @@
 # KUBEBUILDER_ASSETS names a folder with all three there is nothing to do at all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/go_build.sh
 
 programs=(kube-apiserver kube-controller-manager)
 version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" { print substr($3, 2) }' tools/kubernetes/go.mod)
@@ -25,7 +26,10 @@ if ! "$folder/etcd" --version >/dev/null 2>&1; then
         echo "taking etcd out of the Debian package etcd-server"
         scratch=$(mktemp -d "$folder/download.XXXXXX")
         trap 'rm -rf "$scratch"' EXIT
-        (cd "$scratch" && apt-get download --quiet etcd-server && dpkg-deb --extract ./*.deb .)
+        # A fresh machine may not have read the lists of packages yet.
+        (cd "$scratch" &&
+            { apt-get download --quiet etcd-server || { apt-get update --quiet && apt-get download --quiet etcd-server; }; } &&
+            dpkg-deb --extract ./*.deb .)
         mv "$scratch/usr/bin/etcd" "$folder/etcd"
         rm -rf "$scratch"
         trap - EXIT
@@ -37,13 +41,16 @@ fi
 IFS=. read -r major minor _ <<<"$version"
 known=k8s.io/component-base/version
 flags="-s -w -X $known.gitVersion=v$version -X $known.gitMajor=$major -X $known.gitMinor=$minor"
+missing=()
 for program in "${programs[@]}"; do
-    if [ "$("$folder/$program" --version 2>/dev/null)" = "Kubernetes v$version" ]; then
-        continue
+    if [ "$("$folder/$program" --version 2>/dev/null)" != "Kubernetes v$version" ]; then
+        missing+=("k8s.io/kubernetes/cmd/$program")
     fi
-    echo "building $program $version into $folder (a quarter of an hour the first time, seconds from Go's cache)"
-    (cd tools/kubernetes &&
-        CGO_ENABLED=0 go build -p "${GO_JOBS:-2}" -trimpath -ldflags "$flags" -o "$folder/$program.new" "k8s.io/kubernetes/cmd/$program")
-    mv "$folder/$program.new" "$folder/$program"
-    "$folder/$program" --version
 done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "building Kubernetes $version into $folder, once: some ten minutes on two cores, seconds from Go's cache"
+    go_build tools/kubernetes "$folder" "$flags" "${missing[@]}"
+    for program in "${programs[@]}"; do
+        "$folder/$program" --version
+    done
+fi
