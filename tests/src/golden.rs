@@ -1,16 +1,22 @@
 //! Our own golden cases: a folder with `case.yaml` (what a user expects, which proxies ask, what to show),
 //! `input.yaml` (objects) and `want/<proxy>.yaml` (resources as protobuf JSON, decoded from the bytes that would be
-//! sent). Missing and orphan files are failures; `cargo xtask golden --update` writes what is generated.
+//! sent). Beside them stand single values (`expect`) and the ways of simulated calls. Missing and orphan files are
+//! failures; `cargo xtask golden --update` writes what is generated.
+
+mod expect;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use mesh::Base;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit::generate::{generate_as, mesh_of};
+use testkit::generate::{generate_as, mesh_under};
 use testkit::parity::Resources;
 use testkit::simulator::{Call, simulate};
+
+use expect::{Expectation, fits};
 
 /// `case.yaml`.
 #[derive(Deserialize)]
@@ -20,9 +26,15 @@ struct Case {
     about: String,
     /// Who asks.
     proxies: Vec<AskingProxy>,
-    /// `type name` of what is compared; a final `*` is a wildcard.
+    /// `PILOT_*` switches that are set; the others have istiod's defaults.
+    #[serde(default)]
+    switches: BTreeMap<String, bool>,
+    /// `type name` of what is compared whole; a final `*` is a wildcard.
     #[serde(default)]
     show: Vec<String>,
+    /// Single values.
+    #[serde(default)]
+    expect: Vec<Expectation>,
     /// Calls, each with the way it takes.
     #[serde(default)]
     calls: Vec<ExpectedCall>,
@@ -56,6 +68,9 @@ struct AskingProxy {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     metadata: BTreeMap<String, Value>,
+    /// `region/zone/subzone` as Envoy says it.
+    #[serde(default)]
+    locality: String,
     /// Extensions that the proxy lists; none means a build of Istio's.
     #[serde(default)]
     extensions: Vec<String>,
@@ -103,19 +118,35 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn check(folder: &Path, update: bool) -> Result<()> {
     let case: Case = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yaml"))?)?;
     ensure!(case.about.len() > 15, "`about` says in a sentence what a user expects");
-    ensure!(!case.show.is_empty() || !case.calls.is_empty(), "the case neither shows nor calls anything");
+    ensure!(
+        !(case.show.is_empty() && case.calls.is_empty() && case.expect.is_empty()),
+        "the case neither shows nor expects nor calls anything"
+    );
+    let asks = |name: &String| case.proxies.iter().any(|proxy| proxy.name == *name);
+    let named = case.calls.iter().filter_map(|call| call.from.as_ref());
+    for name in named.chain(case.expect.iter().filter_map(|expected| expected.from.as_ref())) {
+        ensure!(asks(name), "no proxy of the case is called {name}");
+    }
     let objects = config::yaml::documents(&std::fs::read_to_string(folder.join("input.yaml"))?)
         .map_err(|error| anyhow::anyhow!("input.yaml: {error}"))?;
-    let mesh = mesh_of(&objects)?;
+    let mesh = mesh_under(&objects, case.base()?)?;
     let mut wanted_files = BTreeSet::new();
     for (place, proxy) in case.proxies.iter().enumerate() {
         let file = folder.join("want").join(format!("{}.yaml", proxy.name));
         let all = generate_as(&mesh, &proxy.node(), &proxy.extensions)?;
-        for call in &case.calls {
-            if call.from.as_ref().map_or(place == 0, |name| *name == proxy.name) {
-                call.check(&all).with_context(|| case.about.clone())?;
-            }
-        }
+        let calls = case
+            .calls
+            .iter()
+            .filter(|call| call.from.as_ref().map_or(place == 0, |name| *name == proxy.name))
+            .map(|call| call.check(&all));
+        let expected = case
+            .expect
+            .iter()
+            .filter(|expected| expected.from.as_ref().is_none_or(|name| *name == proxy.name))
+            .map(|expected| expected.check(&all));
+        let failures: Vec<String> =
+            calls.chain(expected).filter_map(|result| Some(format!("{:#}", result.err()?))).collect();
+        ensure!(failures.is_empty(), "{} ({}): {}", case.about.trim(), proxy.name, failures.join("\n  "));
         if case.show.is_empty() {
             continue;
         }
@@ -126,9 +157,7 @@ pub fn check(folder: &Path, update: bool) -> Result<()> {
             for (kind, of_kind) in &all {
                 for (name, resource) in of_kind {
                     let full = format!("{kind} {name}");
-                    let hit =
-                        pattern.strip_suffix('*').map_or(full == *pattern, |prefix| full.starts_with(prefix));
-                    if hit {
+                    if fits(pattern, &full) {
                         shown.insert(full, resource.clone());
                     }
                 }
@@ -157,6 +186,29 @@ pub fn check(folder: &Path, update: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl Case {
+    /// What the process was started with.
+    fn base(&self) -> Result<Base> {
+        let mut base = Base::default();
+        let f = &mut base.features;
+        for (name, on) in &self.switches {
+            let switch = match name.as_str() {
+                "PILOT_SEND_UNHEALTHY_ENDPOINTS" => &mut f.send_unhealthy_endpoints,
+                "PILOT_ENABLE_PERSISTENT_SESSION_FILTER" => &mut f.persistent_session_filter,
+                "PILOT_ENABLE_MONGO_FILTER" => &mut f.mongo_filter,
+                "PILOT_ENABLE_MYSQL_FILTER" => &mut f.mysql_filter,
+                "PILOT_ENABLE_REDIS_FILTER" => &mut f.redis_filter,
+                "PILOT_ENABLE_QUIC_LISTENERS" => &mut f.quic_listeners,
+                "PILOT_HTTP10" => &mut f.http10,
+                "ISTIO_DUAL_STACK" => &mut f.dual_stack,
+                _ => bail!("no case may set {name} yet; name it in {}", file!()),
+            };
+            *switch = *on;
+        }
+        Ok(base)
+    }
 }
 
 impl ExpectedCall {
@@ -195,7 +247,10 @@ impl AskingProxy {
         for (key, value) in &self.metadata {
             metadata[key] = value.clone();
         }
+        let mut parts = self.locality.split('/');
+        let mut part = || parts.next().unwrap_or_default();
         json!({
+            "locality": {"region": part(), "zone": part(), "sub_zone": part()},
             "id": format!("{}~{ip}~{}.{ns}~{ns}.svc.cluster.local", self.r#type, self.name),
             "cluster": format!("{}.{ns}", self.name),
             "metadata": metadata,

@@ -14,13 +14,18 @@ use crate::parity::{Resources, name_of, normalize};
 
 /// The mesh that a set of objects makes.
 pub fn mesh_of(objects: &[Value]) -> Result<Mesh> {
+    mesh_under(objects, Base::default())
+}
+
+/// The mesh that a set of objects makes under a control plane that was started so.
+pub fn mesh_under(objects: &[Value], base: Base) -> Result<Mesh> {
     let parsed = objects
         .iter()
         .map(|object| config::parse(object.clone(), "test"))
         .filter_map(Result::transpose)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|rejection| anyhow!("{rejection}"))?;
-    Ok(Mesh::build(parsed.into_iter().collect(), Arc::new(Base::default())))
+    Ok(Mesh::build(parsed.into_iter().collect(), Arc::new(base)))
 }
 
 /// The mesh that those of the objects make which are not rejected.
