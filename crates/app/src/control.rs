@@ -16,6 +16,7 @@ use server::{Metrics, Published};
 use tokio::sync::watch;
 
 use crate::features::Debounce;
+use crate::heartbeat::INTERVAL;
 use crate::sources::{Origin, Sources};
 use crate::state::State;
 
@@ -29,6 +30,9 @@ pub(crate) enum Event {
     Disconnect { id: u64 },
     /// The process ends.
     Stop,
+    /// Blocks the thread until the other end is dropped: the fault that probes must tell.
+    #[cfg(test)]
+    Stall(Receiver<()>),
 }
 
 /// A running control thread.
@@ -59,7 +63,10 @@ impl Control {
         };
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || worker.run(&receiver))
+            .spawn(move || {
+                let _end = End(Arc::clone(&worker.state));
+                worker.run(&receiver);
+            })
             .context("the control thread cannot be started")?;
         Ok(Self { events, thread: Some(thread) })
     }
@@ -76,6 +83,15 @@ impl Drop for Control {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Tells that the thread has ended, also when that was a panic.
+struct End(Arc<State>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.heartbeat.end();
     }
 }
 
@@ -100,16 +116,18 @@ struct Worker {
 impl Worker {
     fn run(mut self, events: &Receiver<Event>) {
         loop {
-            let event = match self.due() {
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(wait) => events.recv_timeout(wait),
-            };
-            match event {
+            self.state.heartbeat.beat(Instant::now());
+            let wait = self.due().map_or(INTERVAL, |due| due.min(INTERVAL));
+            match events.recv_timeout(wait) {
                 Ok(Event::Source(origin, event)) => self.source(origin, event),
                 Ok(Event::Connect { id, proxy, snapshots }) => self.connect(id, &proxy, snapshots),
                 Ok(Event::Disconnect { id }) => {
                     self.proxies.remove(&id);
                     self.engine.disconnect(ProxyId(id));
+                }
+                #[cfg(test)]
+                Ok(Event::Stall(other)) => {
+                    let _ = other.recv();
                 }
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -127,7 +145,7 @@ impl Worker {
         if !self.sources.have_spoken() {
             return None;
         }
-        if pending.changes.is_endpoint_only() || !self.state.is_ready() {
+        if pending.changes.is_endpoint_only() || !self.state.has_committed() {
             return Some(Duration::ZERO);
         }
         let at = (pending.last + self.debounce.after).min(pending.first + self.debounce.max);
@@ -146,7 +164,7 @@ impl Worker {
                 _ => "config",
             });
         }
-        if event.changes.is_empty() && self.state.is_ready() {
+        if event.changes.is_empty() && self.state.has_committed() {
             return;
         }
         let now = Instant::now();
@@ -243,5 +261,53 @@ fn reason(changes: &Changeset) -> &'static str {
         "service"
     } else {
         "config"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::heartbeat::LIMIT;
+
+    #[test]
+    fn a_thread_that_is_stuck_or_ended_is_neither_live_nor_ready() {
+        let state = Arc::new(State::default());
+        let debounce = Debounce { after: Duration::ZERO, max: Duration::ZERO };
+        let metrics = Metrics::new("test").expect("metrics");
+        let sources = Sources::new(BTreeSet::from([Origin::Folder]));
+        let control = Control::start(Base::default(), sources, debounce, metrics, Arc::clone(&state));
+        let control = control.expect("a thread");
+        let events = control.events();
+        // Whoever is answered knows that all events before were taken in.
+        let answered = || {
+            let proxy = Proxy::parse(&scope::Node {
+                id: "sidecar~10.0.0.1~a.b~b.svc.cluster.local".into(),
+                ..scope::Node::default()
+            });
+            let (snapshots, mut published) = watch::channel(None);
+            events
+                .send(Event::Connect { id: 1, proxy: Arc::new(proxy.expect("a node")), snapshots })
+                .expect("sent");
+            while published.borrow_and_update().is_none() {
+                std::thread::yield_now();
+            }
+        };
+        events.send(Event::Source(Origin::Folder, SourceEvent::default())).expect("sent");
+        answered();
+        let now = Instant::now();
+        assert!(state.is_live(now) && state.is_ready_at(now));
+
+        let (release, stall) = channel();
+        events.send(Event::Stall(stall)).expect("sent");
+        let later = Instant::now() + LIMIT;
+        assert!(!state.is_live(later) && !state.is_ready_at(later), "nothing has moved for {LIMIT:?}");
+        drop(release);
+        answered();
+        assert!(state.is_live(Instant::now()), "it gets on again");
+
+        drop(control);
+        assert!(!state.is_live(Instant::now()), "it has ended");
     }
 }

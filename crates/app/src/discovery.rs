@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use config::SourceEvent;
@@ -21,6 +21,12 @@ use crate::features::{debounce, features, push_throttle};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::{logging, version};
+
+/// Servers that run until they are told to stop.
+type Tasks = tokio::task::JoinSet<Result<(), server::ServeError>>;
+
+/// How long answers over HTTP may take to end once all streams are gone.
+const LAST_PROBES: Duration = Duration::from_millis(500);
 
 /// Serves until a signal comes.
 pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Result<()> {
@@ -62,7 +68,10 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, true));
 
     let (stop, stopped) = watch::channel(false);
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = Tasks::new();
+    // Probes get an answer until the last stream has gone.
+    let (stop_http, http_stopped) = watch::channel(false);
+    let mut http = Tasks::new();
     // Both HTTP servers listen before configuration is read, so that probes get an answer.
     let monitoring = monitoring_router(metrics.clone(), version, Arc::clone(&debug));
     let mut readiness = readiness_router(Arc::clone(&ports) as _, Some(debug));
@@ -70,10 +79,10 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         readiness = monitoring_router_at_readiness(readiness, monitoring);
     } else {
         let listener = listen(&options.monitoring_addr, "--monitoringAddr").await?;
-        tasks.spawn(server::serve_http(listener, monitoring, until(stopped.clone())));
+        http.spawn(server::serve_http(listener, monitoring, until(http_stopped.clone())));
     }
     let listener = listen(&options.http_addr, "--httpAddr").await?;
-    tasks.spawn(server::serve_http(listener, readiness, until(stopped.clone())));
+    http.spawn(server::serve_http(listener, readiness, until(http_stopped)));
 
     let folder = match &options.config_dir {
         Some(folder) => {
@@ -105,6 +114,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 keepalive_interval: options.keepalive_interval,
                 keepalive_timeout: options.keepalive_timeout,
                 max_connection_age: options.max_connection_age,
+                // The second half is for those that are slow to go.
+                drain: options.shutdown_duration / 2,
                 nonce_prefix: format!("{:x}-", started.as_nanos()),
                 ..AdsOptions::default()
             },
@@ -114,24 +125,32 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     }
 
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
-    let result = tokio::select! {
+    let ended = async |set: &mut Tasks| match set.join_next().await {
+        Some(Ok(ended)) => ended.map_err(Into::into),
+        Some(Err(error)) => Err(error.into()),
+        None => std::future::pending().await,
+    };
+    let result: Result<()> = tokio::select! {
         _ = terminate.recv() => Ok(()),
         result = tokio::signal::ctrl_c() => result.context("SIGINT cannot be awaited"),
-        Some(ended) = tasks.join_next() => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(error) => Err(error.into()),
-        },
+        result = ended(&mut tasks) => result,
+        result = ended(&mut http) => result,
     };
     tracing::info!("stopping; streams have {:?} to end", options.shutdown_duration);
+    state.stop();
     stop.send_replace(true);
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(options.shutdown_duration, ended).await.is_err() {
+    if tokio::time::timeout(options.shutdown_duration, all_ended(&mut tasks)).await.is_err() {
         tracing::warn!("some streams did not end in time and are cut off");
     }
+    stop_http.send_replace(true);
+    let _ = tokio::time::timeout(LAST_PROBES, all_ended(&mut http)).await;
     drop((folder, kubernetes));
     drop(control);
     result
+}
+
+async fn all_ended(tasks: &mut Tasks) {
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Hands on what a source says.

@@ -5,6 +5,7 @@ mod control;
 mod debug;
 mod discovery;
 mod features;
+mod heartbeat;
 mod logging;
 mod request;
 mod sources;

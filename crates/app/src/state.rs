@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use config::Rejection;
@@ -18,11 +19,14 @@ use tokio::sync::watch;
 
 use crate::control::Event;
 use crate::debug;
+use crate::heartbeat::Heartbeat;
 
 /// What others may see of the control thread.
 #[derive(Default)]
 pub(crate) struct State {
     ready: AtomicBool,
+    stopping: AtomicBool,
+    pub(crate) heartbeat: Heartbeat,
     mesh: ArcSwapOption<Mesh>,
     rejections: Mutex<Vec<Rejection>>,
     issues: Mutex<Vec<Issue>>,
@@ -30,8 +34,24 @@ pub(crate) struct State {
 
 impl State {
     /// Whether every source was read and committed once.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub(crate) fn has_committed(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether proxies are served, seen at this moment: not before everything was read, not while the control thread
+    /// is stuck, as whoever came would wait for ever, and not any more once the process stops.
+    pub(crate) fn is_ready_at(&self, now: Instant) -> bool {
+        self.has_committed() && !self.stopping.load(Ordering::Acquire) && self.heartbeat.is_well(now)
+    }
+
+    /// Whether the control thread gets on, seen at this moment. A process that stops is alive until it is gone.
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.heartbeat.is_well(now)
+    }
+
+    /// The process stops: nobody shall be sent here any more.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// A commit is done; the first one makes the process ready.
@@ -63,7 +83,11 @@ pub(crate) struct Ports {
 
 impl Discovery for Ports {
     fn is_ready(&self) -> bool {
-        self.state.is_ready()
+        self.state.is_ready_at(Instant::now())
+    }
+
+    fn is_live(&self) -> bool {
+        self.state.is_live(Instant::now())
     }
 
     fn connect(&self, id: u64, proxy: Arc<Proxy>) -> watch::Receiver<Option<Published>> {

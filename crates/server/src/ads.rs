@@ -9,9 +9,10 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::admission::Admission;
+use crate::listen::Leaving;
 use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
 use debug::DebugTypes;
 use wire::{Delta, Sotw, Wire};
@@ -38,9 +40,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) options: AdsOptions,
     pub(crate) throttle: Semaphore,
-    pub(crate) stopping: watch::Sender<bool>,
     debug: Option<DebugTypes>,
     admission: Admission,
+    stopping: AtomicBool,
 }
 
 impl Ads {
@@ -76,16 +78,15 @@ impl Ads {
     ) -> Self {
         let admission = Admission::new(options.max_streams_per_second);
         let throttle = Semaphore::new(options.push_throttle.max(1));
-        let (stopping, _) = watch::channel(false);
         Self(Arc::new(Shared {
             discovery,
             connections,
             metrics,
             options,
             throttle,
-            stopping,
             debug,
             admission,
+            stopping: AtomicBool::new(false),
         }))
     }
 
@@ -94,12 +95,15 @@ impl Ads {
         &self.0.options
     }
 
-    /// Ends every stream; proxies come back elsewhere.
+    /// Lets no new stream in. Those there are end with their connections.
     pub fn stop(&self) {
-        self.0.stopping.send_replace(true);
+        self.0.stopping.store(true, Ordering::Release);
     }
 
     async fn admit(&self) -> Result<(), Status> {
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err(stream::stopping_status());
+        }
         if !self.0.discovery.is_ready() {
             return Err(Status::unavailable("the control plane has not read all configuration yet"));
         }
@@ -154,8 +158,9 @@ impl<W: Wire> StreamingService<W::Request> for Method<W> {
         Box::pin(async move {
             ads.admit().await?;
             let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            let leaving = request.extensions().get::<Leaving>().cloned();
             let (outgoing, responses) = mpsc::channel(1);
-            tokio::spawn(stream::run::<W>(ads.0, peer, request.into_inner(), outgoing));
+            tokio::spawn(stream::run::<W>(ads.0, peer, leaving, request.into_inner(), outgoing));
             Ok(Response::new(ReceiverStream::new(responses)))
         })
     }

@@ -1,4 +1,4 @@
-//! Readiness on 8080; metrics, version and debug pages on 15014 (platform specification, 1.2 and 4.1).
+//! Readiness and liveness on 8080; metrics, version and debug pages on 15014 (platform specification, 1.2 and 4.1).
 
 use std::sync::Arc;
 
@@ -27,12 +27,13 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// `/ready` (200 or 503, always empty) and, where `debug` is given, `/debug`.
+/// `/ready` and `/livez` (200 or 503, always empty) and, where `debug` is given, `/debug`.
 pub fn readiness_router(discovery: Arc<dyn Discovery>, debug: Option<Arc<Debug>>) -> Router {
-    let ready = move || async move {
-        if discovery.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
-    };
-    let routes = Router::new().route("/ready", get(ready));
+    let status = |is_well: bool| if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let live = Arc::clone(&discovery);
+    let routes = Router::new()
+        .route("/ready", get(move || async move { status(discovery.is_ready()) }))
+        .route("/livez", get(move || async move { status(live.is_live()) }));
     match debug {
         Some(debug) => routes.merge(router(debug)),
         None => routes,

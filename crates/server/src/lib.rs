@@ -13,13 +13,14 @@ mod metrics;
 mod options;
 mod port;
 mod process;
+mod spread;
 mod time;
 
 pub use ads::Ads;
 pub use connections::{Connection, Connections};
 pub use debug::Debug;
 pub use http::{Version, monitoring_router, readiness_router};
-pub use listen::{ServeError, serve_ads, serve_ads_over, serve_http};
+pub use listen::{ServeError, serve_ads, serve_ads_over, serve_grpc_over, serve_http};
 pub use metrics::Metrics;
 pub use options::AdsOptions;
 pub use port::{DebugSource, Discovery, Published};

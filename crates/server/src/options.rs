@@ -20,10 +20,12 @@ pub struct AdsOptions {
     pub keepalive_interval: Duration,
     /// How long an answer to that may take.
     pub keepalive_timeout: Duration,
-    /// When a connection is asked to go, so that load spreads; never by default.
+    /// When a connection is asked to go, a tenth earlier or later, so that load spreads; never by default.
     pub max_connection_age: Option<Duration>,
-    /// How long it may take to go.
+    /// How long it may take to go, then or at a stop.
     pub max_connection_age_grace: Duration,
+    /// The time over which connections are spread that a stop asks to go, so that other replicas are not stormed.
+    pub drain: Duration,
     /// How long a client may take to make room for a response; then its stream ends.
     pub write_timeout: Duration,
     /// Every nonce begins with it: different for each start of the process.
@@ -51,6 +53,7 @@ impl Default for AdsOptions {
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: None,
             max_connection_age_grace: Duration::from_secs(10),
+            drain: Duration::ZERO,
             write_timeout: Duration::from_secs(30),
             nonce_prefix: String::new(),
             ambient: false,

@@ -32,6 +32,11 @@ pub trait Discovery: Send + Sync + 'static {
     /// Whether every source was read once. Before that no proxy is answered.
     fn is_ready(&self) -> bool;
 
+    /// Whether whoever answers is alive: `false` calls for a restart of the process.
+    fn is_live(&self) -> bool {
+        true
+    }
+
     /// A proxy has come. `None` stands in the channel until there is a first snapshot; a closed channel sends the
     /// proxy away. `id` is unique among connections.
     fn connect(&self, id: u64, proxy: Arc<Proxy>) -> watch::Receiver<Option<Published>>;

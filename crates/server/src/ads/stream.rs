@@ -9,13 +9,14 @@ use std::time::Duration;
 use prost::Message;
 use proto::type_url;
 use scope::{Node, Proxy, ProxyType};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 use xds::{Outcome, ResourceType, SessionOptions};
 
 use super::Shared;
 use super::wire::Wire;
+use crate::listen::Leaving;
 use crate::{Connection, Published};
 
 /// Types that are not served, of which one stream is answered: enough for any client, not for a malicious one.
@@ -29,10 +30,11 @@ type Outgoing<W> = mpsc::Sender<Result<<W as Wire>::Response, Status>>;
 pub(crate) async fn run<W: Wire>(
     shared: Arc<Shared>,
     peer: Option<SocketAddr>,
+    leaving: Option<Leaving>,
     mut incoming: Streaming<W::Request>,
     outgoing: Outgoing<W>,
 ) {
-    if let Err(status) = serve::<W>(&shared, peer, &mut incoming, &outgoing).await {
+    if let Err(status) = serve::<W>(&shared, peer, leaving, &mut incoming, &outgoing).await {
         tracing::debug!(scope = "ads", ?peer, code = ?status.code(), "stream ends: {}", status.message());
         // The client may have gone already, or never read.
         let _ = timeout(LAST_WORD, outgoing.send(Err(status))).await;
@@ -42,12 +44,12 @@ pub(crate) async fn run<W: Wire>(
 async fn serve<W: Wire>(
     shared: &Arc<Shared>,
     peer: Option<SocketAddr>,
+    mut leaving: Option<Leaving>,
     incoming: &mut Streaming<W::Request>,
     outgoing: &Outgoing<W>,
 ) -> Result<(), Status> {
-    let mut stopping = shared.stopping.subscribe();
     let first = tokio::select! {
-        () = stopped(&mut stopping) => return Err(stopping_status()),
+        () = left(&mut leaving) => return Err(stopping_status()),
         first = first_request::<W>(incoming) => first?,
     };
     let Some(first) = first else { return Ok(()) };
@@ -62,15 +64,13 @@ async fn serve<W: Wire>(
         }
         let published = snapshots.borrow_and_update().clone();
         if let Some(published) = published {
-            tokio::select! {
-                () = stopped(&mut stopping) => return Err(stopping_status()),
-                done = stream.push(&published, pushed) => done?,
-            }
+            // A push that has begun is brought to its end, even when the connection has to go.
+            stream.push(&published, pushed).await?;
         }
         pushed = false;
         tokio::select! {
             biased;
-            () = stopped(&mut stopping) => return Err(stopping_status()),
+            () = left(&mut leaving) => return Err(stopping_status()),
             request = incoming.message() => match request? {
                 Some(request) => next = Some(request),
                 None => return Ok(()),
@@ -105,13 +105,17 @@ fn admit(node: Option<&proto::envoy::core::Node>, ambient: bool) -> Result<Proxy
     Ok(proxy)
 }
 
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is a stop, too.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
+/// Waits until the connection has to go: never, where nobody says so.
+async fn left(leaving: &mut Option<Leaving>) {
+    match leaving {
+        Some(leaving) => leaving.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
-fn stopping_status() -> Status {
-    Status::unavailable("the control plane is stopping")
+/// Tells proxies to come back elsewhere.
+pub(crate) fn stopping_status() -> Status {
+    Status::unavailable("this connection has to go, please connect again")
 }
 
 /// An open stream; closes its connection when dropped.

@@ -318,3 +318,39 @@ async fn a_stop_ends_streams_and_then_the_server() {
     drop((stream, client));
     tokio::time::timeout(Duration::from_secs(10), running.serving).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_connection_past_its_age_is_told_to_come_back_on_a_new_one() {
+    let age = Some(Duration::from_millis(300));
+    let running = start(AdsOptions { max_connection_age: age, ..AdsOptions::default() }).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut client = client(&running).await;
+    let mut stream = sotw(&mut client, first()).await.unwrap();
+    assert_eq!(stream.read().await.resources.len(), 1);
+    let before = running.connections.all()[0].peer;
+    assert_eq!(stream.end().await, Code::Unavailable, "the stream ends in good order, not by a reset");
+    // The same client asks again; its connection was told to go away, so it makes another.
+    let mut stream = sotw(&mut client, first()).await.unwrap();
+    assert_eq!(stream.read().await.resources.len(), 1);
+    let after = running.connections.all().last().unwrap().peer;
+    assert_ne!(before, after);
+}
+
+#[tokio::test]
+async fn a_stop_lets_nobody_in_and_lets_everybody_finish_in_turn() {
+    let options = AdsOptions { drain: Duration::from_millis(200), ..AdsOptions::default() };
+    let running = start(options).await;
+    running.publish(clusters(&["a"], "1"));
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut stream = sotw(&mut client(&running).await, first()).await.unwrap();
+        stream.read().await;
+        streams.push(stream);
+    }
+    running.stop.send(()).unwrap();
+    for mut stream in streams {
+        assert_eq!(stream.end().await, Code::Unavailable);
+    }
+    running.serving.await.unwrap();
+    assert!(Client::connect(format!("http://{}", running.grpc)).await.is_err(), "nobody listens any more");
+}

@@ -27,6 +27,15 @@ async fn readiness_follows_discovery_and_says_nothing_else() {
 }
 
 #[tokio::test]
+async fn liveness_is_a_question_of_its_own() {
+    let running = start(AdsOptions::default()).await;
+    running.fake.ready.store(false, Ordering::SeqCst);
+    assert_eq!(get(&running, "/livez").await, (200, String::new()), "not ready yet is no reason to restart");
+    running.fake.live.store(false, Ordering::SeqCst);
+    assert_eq!(get(&running, "/livez").await, (503, String::new()));
+}
+
+#[tokio::test]
 async fn version_and_metrics_have_the_form_that_tools_read() {
     let running = start(AdsOptions::default()).await;
     assert_eq!(get(&running, "/version").await, (200, "0.1.0-abc-Clean".to_owned()));

@@ -21,6 +21,7 @@ use xds::{Resource, ResourceType, Snapshot};
 
 pub(crate) struct Fake {
     pub(crate) ready: AtomicBool,
+    pub(crate) live: AtomicBool,
     pub(crate) snapshots: watch::Sender<Option<Published>>,
     pub(crate) n_gone: AtomicUsize,
 }
@@ -28,6 +29,10 @@ pub(crate) struct Fake {
 impl Discovery for Fake {
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)
+    }
+
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::SeqCst)
     }
 
     fn connect(&self, _: u64, _: Arc<Proxy>) -> watch::Receiver<Option<Published>> {
@@ -68,7 +73,8 @@ pub(crate) async fn start(options: AdsOptions) -> Running {
 
 pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions, debug_types: bool) -> Running {
     let (snapshots, _) = watch::channel(None);
-    let fake = Arc::new(Fake { ready: AtomicBool::new(true), snapshots, n_gone: AtomicUsize::new(0) });
+    let (ready, live) = (AtomicBool::new(true), AtomicBool::new(true));
+    let fake = Arc::new(Fake { ready, live, snapshots, n_gone: AtomicUsize::new(0) });
     let connections = Arc::new(Connections::default());
     let metrics = Metrics::new("0.1.0").unwrap();
     let debug = Arc::new(Debug::new(connections.clone(), Arc::new(Pages), true));
