@@ -1,3 +1,31 @@
+{{/*
+From what the user set to the values that templates read: defaults, then what stands below `global`, then the user's.
+Every template begins with it; after the first time there is nothing left to do.
+*/}}
+{{- define "gateway.values" -}}
+{{- if hasKey .Values "_internal_defaults_do_not_set" }}
+{{- $defaults := index .Values "_internal_defaults_do_not_set" }}
+{{- $_ := unset .Values "_internal_defaults_do_not_set" }}
+{{- $unused := list }}
+{{- range $key, $_ := omit .Values "profile" "platform" "compatibilityVersion" "enabled" }}
+{{- if not (hasKey $defaults $key) }}
+{{- $unused = append $unused $key }}
+{{- end }}
+{{- end }}
+{{- $merged := mustMergeOverwrite (deepCopy $defaults) (deepCopy (.Values.global | default dict)) (deepCopy .Values) }}
+{{- range $key, $default := $defaults }}
+{{- if kindIs "invalid" (index $merged $key) }}
+{{- $_ := set $merged $key $default }}
+{{- end }}
+{{- end }}
+{{- if not $merged.service.type }}
+{{- $_ := set $merged.service "type" $defaults.service.type }}
+{{- end }}
+{{- $_ := mustMergeOverwrite .Values $merged }}
+{{- $_ := set .Values "_unused" ($unused | sortAlpha) }}
+{{- end }}
+{{- end }}
+
 {{- define "gateway.name" -}}
 {{ .Values.name | default .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -15,7 +43,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/part-of: istio
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "gateway.selector" . }}
 {{- with omit (.Values.labels | default dict) "app" "istio" }}
 {{ toYaml . }}
