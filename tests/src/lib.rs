@@ -1,6 +1,8 @@
 //! Tests that cross crates: golden, parity, real Envoy.
 
+pub mod binary;
 pub mod examples;
 pub mod golden;
 pub mod parity;
+pub mod replica;
 pub mod report;

@@ -18,6 +18,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 pub use binaries::binaries;
 use kube_io::Client;
 
+use crate::http;
 use crate::process::Process;
 use crate::wait::free_address;
 
@@ -31,6 +32,7 @@ pub struct Cluster {
     binaries: PathBuf,
     etcd_address: SocketAddr,
     address: SocketAddr,
+    authorization: &'static str,
     // Ended in this order.
     controllers: Option<Process>,
     api: Option<Process>,
@@ -40,11 +42,19 @@ pub struct Cluster {
 impl Cluster {
     /// Starts etcd and an API server, and waits until it is ready. `name` tells clusters of one process apart.
     pub async fn start(binaries: &Path, name: &str) -> Result<Self> {
+        Self::start_as(binaries, name, "AlwaysAllow").await
+    }
+
+    /// As [`Cluster::start`], but everybody except the administrator has only the rights that roles give.
+    pub async fn start_with_rbac(binaries: &Path, name: &str) -> Result<Self> {
+        Self::start_as(binaries, name, "RBAC").await
+    }
+
+    async fn start_as(binaries: &Path, name: &str, authorization: &'static str) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("trierarch-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("service-account.key"), private_key()?)?;
-        fs::write(folder.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
         let localhost = Ipv4Addr::LOCALHOST.into();
         let etcd_address = free_address(localhost)?;
         let peers = free_address(localhost)?;
@@ -64,11 +74,13 @@ impl Cluster {
             binaries: binaries.to_path_buf(),
             etcd_address,
             address,
+            authorization,
             controllers: None,
             api: None,
             _etcd: etcd,
         };
-        Self::write_kubeconfig(&cluster.kubeconfig(), address)?;
+        cluster.tokens(&[])?;
+        Self::write_kubeconfig(&cluster.kubeconfig(), address, TOKEN)?;
         cluster.start_api().await?;
         Ok(cluster)
     }
@@ -76,6 +88,37 @@ impl Cluster {
     /// The file that tells how to connect, as administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig.json")
+    }
+
+    /// A file that tells how to connect with that token.
+    pub fn kubeconfig_of(&self, token: &str) -> Result<PathBuf> {
+        let file = self.folder.join(format!("kubeconfig-{}.json", &token[..token.len().min(20)]));
+        Self::write_kubeconfig(&file, self.address, token)?;
+        Ok(file)
+    }
+
+    /// The tokens of administrators that the API server knows from its next start on, beside our own.
+    pub fn tokens(&self, tokens: &[&str]) -> Result<()> {
+        let line = |token: &&str| format!("{token},{token},{token},system:masters");
+        let lines: Vec<String> = std::iter::once(&TOKEN).chain(tokens).map(line).collect();
+        Ok(fs::write(self.folder.join("tokens.csv"), lines.join("\n") + "\n")?)
+    }
+
+    /// A folder that goes with the cluster, for logs beside its own.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes etcd forget all versions but the newest, so that no watch can go on from an older one.
+    pub fn compact(&self) -> Result<()> {
+        let ask = |what: &str, body: String| -> Result<serde_json::Value> {
+            let response = http::post(self.etcd_address, &format!("/v3/kv/{what}")).body(body).send()?;
+            anyhow::ensure!(response.status == 200, "etcd answers {what} by {}", response.text());
+            Ok(response.json()?)
+        };
+        let answer = ask("range", serde_json::json!({"key": "Lw=="}).to_string())?;
+        let revision = answer["header"]["revision"].as_str().context("etcd tells no revision")?;
+        ask("compaction", serde_json::json!({"revision": revision, "physical": true}).to_string()).map(drop)
     }
 
     /// A client of the API server.
@@ -102,7 +145,7 @@ impl Cluster {
         let log = self.folder.join("kube-apiserver-beside.log");
         let mut api = Process::start("kube-apiserver", &mut self.api_command(address), &log)?;
         let kubeconfig = self.folder.join("kubeconfig-beside.json");
-        Self::write_kubeconfig(&kubeconfig, address)?;
+        Self::write_kubeconfig(&kubeconfig, address, TOKEN)?;
         let client = kube_io::connect(Some(&kubeconfig)).await?;
         ready(&client, Some(&mut api)).await?;
         then(client).await
@@ -133,7 +176,7 @@ impl Cluster {
             .arg(self.folder.join("certificates"))
             .arg("--token-auth-file")
             .arg(self.folder.join("tokens.csv"))
-            .args(["--authorization-mode", "AlwaysAllow"])
+            .args(["--authorization-mode", self.authorization])
             .args(["--service-account-issuer", "https://kubernetes.default.svc"])
             .arg("--service-account-signing-key-file")
             .arg(&key)
@@ -148,12 +191,12 @@ impl Cluster {
         command
     }
 
-    fn write_kubeconfig(file: &Path, address: SocketAddr) -> Result<()> {
+    fn write_kubeconfig(file: &Path, address: SocketAddr, token: &str) -> Result<()> {
         let config = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://{address}"), "insecure-skip-tls-verify": true}}],
-            "users": [{"name": "test", "user": {"token": TOKEN}}],
+            "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         });
         fs::write(file, config.to_string()).with_context(|| file.display().to_string())

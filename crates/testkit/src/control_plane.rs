@@ -1,4 +1,5 @@
-//! The real `trierarch` process over a folder of configuration, on free loopback ports: started, asked, stopped.
+//! The real `trierarch` process over a folder of configuration or an API server, on free loopback ports: started, asked,
+//! stopped.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,11 +16,13 @@ use crate::{http, wait};
 #[derive(Clone, Debug)]
 pub struct ControlPlane {
     pub binary: PathBuf,
-    /// What `--configDir` names.
+    /// What `--configDir` names; empty where there is no folder.
     pub config: PathBuf,
     pub log: PathBuf,
     /// More flags of `discovery`.
     pub flags: Vec<String>,
+    /// Variables of its environment beside those of the test.
+    pub environment: Vec<(String, String)>,
     pub addresses: Addresses,
 }
 
@@ -54,6 +57,19 @@ impl ControlPlane {
             config: folder.join("config"),
             log: folder.join("control-plane.log"),
             flags: Vec::new(),
+            environment: Vec::new(),
+            addresses: Addresses::free()?,
+        })
+    }
+
+    /// A control plane over the API server that a kubeconfig tells of; its log goes to a file of that name.
+    pub fn over(kubeconfig: &Path, binary: &Path, log: &Path) -> io::Result<Self> {
+        Ok(Self {
+            binary: binary.to_path_buf(),
+            config: PathBuf::new(),
+            log: log.to_path_buf(),
+            flags: vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()],
+            environment: Vec::new(),
             addresses: Addresses::free()?,
         })
     }
@@ -62,7 +78,10 @@ impl ControlPlane {
     pub fn start(&self) -> io::Result<Running> {
         let Addresses { grpc, http, monitoring } = self.addresses;
         let mut command = Command::new(&self.binary);
-        command.arg("discovery").arg("--configDir").arg(&self.config);
+        command.arg("discovery").envs(self.environment.iter().cloned());
+        if !self.config.as_os_str().is_empty() {
+            command.arg("--configDir").arg(&self.config);
+        }
         command.arg("--grpcAddr").arg(grpc.to_string());
         command.arg("--httpAddr").arg(http.to_string());
         command.arg("--monitoringAddr").arg(monitoring.to_string());

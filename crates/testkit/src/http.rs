@@ -14,6 +14,7 @@ pub struct Request {
     address: SocketAddr,
     path: String,
     headers: Vec<(String, String)>,
+    body: Vec<u8>,
     limit: Duration,
 }
 
@@ -33,19 +34,26 @@ pub fn get(address: SocketAddr, path: &str) -> Request {
     Request::new("GET", address, path)
 }
 
-/// A POST without a body.
+/// A POST, without a body unless one is given.
 pub fn post(address: SocketAddr, path: &str) -> Request {
     Request::new("POST", address, path)
 }
 
 impl Request {
     fn new(method: &'static str, address: SocketAddr, path: &str) -> Self {
-        Self { method, address, path: path.to_owned(), headers: Vec::new(), limit: Duration::from_secs(5) }
+        let limit = Duration::from_secs(5);
+        Self { method, address, path: path.to_owned(), headers: Vec::new(), body: Vec::new(), limit }
     }
 
     /// Adds a header. `host` replaces the default, which is the address.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// What a POST brings.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
         self
     }
 
@@ -63,6 +71,7 @@ impl Request {
         stream.set_write_timeout(Some(self.limit))?;
         stream.set_nodelay(true)?;
         stream.write_all(self.head().as_bytes())?;
+        stream.write_all(&self.body)?;
         let mut bytes = Vec::new();
         let mut piece = [0; 16 * 1024];
         loop {
@@ -82,7 +91,7 @@ impl Request {
             lines.push(format!("host: {}", self.address));
         }
         if self.method == "POST" {
-            lines.push("content-length: 0".to_owned());
+            lines.push(format!("content-length: {}", self.body.len()));
         }
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         lines.join("\r\n") + "\r\n\r\n"

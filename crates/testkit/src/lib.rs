@@ -1,6 +1,7 @@
 //! Helpers for tests: scenarios, generation for one proxy, comparison; and for real traffic a stock Envoy as a
 //! child process, small HTTP servers and clients, and bounds for what chance may do.
 
+pub mod ads;
 pub mod cluster;
 pub mod control_plane;
 pub mod diff;

@@ -3,7 +3,6 @@
 
 mod backend;
 mod balance;
-mod binary;
 mod checks;
 mod faults;
 mod gateways;
@@ -77,7 +76,7 @@ impl Suite {
                 place.copy(file, &config.join(name))?;
             }
         }
-        let mut control_plane = ControlPlane::below(folder, &binary::binary()?)?.start()?;
+        let mut control_plane = ControlPlane::below(folder, &crate::binary::binary()?)?.start()?;
         control_plane.wait_ready(START_LIMIT)?;
         Ok(Self { _place: place, folder: folder.to_path_buf(), control_plane })
     }

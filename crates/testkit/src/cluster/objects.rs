@@ -12,23 +12,43 @@ use serde_json::{Value, json};
 /// Requests under way at once, where the order does not matter.
 const AT_ONCE: usize = 32;
 
+/// Sends a POST.
+pub async fn post(client: &Client, path: &str, body: &Value) -> Result<Value> {
+    let request = Request::post(path).header("content-type", "application/json");
+    Ok(serde_json::from_str(&send(client, request, Some(body)).await?)?)
+}
+
 /// Sends a GET.
 pub async fn get(client: &Client, path: &str) -> Result<String> {
     send(client, Request::get(path), None).await
 }
 
-/// Installs definitions without a schema for every kind that needs one.
-pub async fn define_all(client: &Client) -> Result<()> {
-    let custom = Kind::ALL.iter().filter(|kind| kind.group().contains('.') && !is_built_in(**kind));
-    futures::stream::iter(custom).map(|kind| define(client, *kind)).buffer_unordered(8).try_collect().await
+/// The kinds that need a definition.
+pub fn custom_kinds() -> Vec<Kind> {
+    Kind::ALL.iter().copied().filter(|kind| !is_built_in(*kind)).collect()
 }
 
-/// Installs a definition without a schema, and waits until the kind is served.
+/// Installs definitions without a schema for every kind that needs one.
+pub async fn define_all(client: &Client) -> Result<()> {
+    futures::stream::iter(custom_kinds())
+        .map(|kind| define(client, kind))
+        .buffer_unordered(8)
+        .try_collect()
+        .await
+}
+
+/// Installs a definition without a schema, and waits until the kind is served, and told to those who ask what is: the
+/// controller that empties namespaces deletes only what it was told of.
 pub async fn define(client: &Client, kind: Kind) -> Result<()> {
     apply_one(client, &definition(kind)).await?;
-    let path = format!("/apis/{}/{}/{}?limit=1", kind.group(), kind.versions()[0], plural(kind.name()));
+    let version = format!("/apis/{}/{}", kind.group(), kind.versions()[0]);
+    let plural = plural(kind.name());
+    let list = format!("{version}/{plural}?limit=1");
+    let told = format!("\"name\":\"{plural}\"");
     for _ in 0..600 {
-        if get(client, &path).await.is_ok() {
+        if get(client, &version).await.is_ok_and(|text| text.contains(&told))
+            && get(client, &list).await.is_ok()
+        {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -117,6 +137,11 @@ pub async fn apply_one(client: &Client, object: &Value) -> Result<Value> {
 pub async fn apply_strictly(client: &Client, object: &Value) -> Result<()> {
     let query = "?fieldManager=test&force=true&fieldValidation=Strict";
     patch(client, &format!("{}{query}", path_of(object)), object).await.map(drop)
+}
+
+/// Has namespaces deleted, with everything in them: the controllers of the cluster do it some time after.
+pub async fn delete_namespace(client: &Client, name: &str) -> Result<()> {
+    send(client, Request::delete(format!("/api/v1/namespaces/{name}")), None).await.map(drop)
 }
 
 /// What a test has put into a cluster, so that the next set of objects costs only what differs.

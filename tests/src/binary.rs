@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 /// The binary. Where there is none yet, because one package alone is tested, Cargo builds it.
-pub(super) fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TRIERARCH_BINARY") {
         return Ok(path.into());
     }
