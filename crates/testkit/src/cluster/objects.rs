@@ -241,6 +241,8 @@ fn namespace_of(object: &Value) -> Option<String> {
                 | "ClusterRoleBinding"
                 | "MutatingWebhookConfiguration"
                 | "ValidatingWebhookConfiguration"
+                | "ValidatingAdmissionPolicy"
+                | "ValidatingAdmissionPolicyBinding"
         ) =>
         {
             None
