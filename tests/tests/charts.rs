@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 use testkit::cluster::{Cluster, binaries, objects};
 use testkit::parity::{Scenario, shared_dir};
 
+#[path = "charts/policy.rs"]
+mod policy;
+#[path = "charts/upgrade.rs"]
+mod upgrade;
 #[path = "charts/values.rs"]
 mod values_of_istio;
 
@@ -99,17 +103,17 @@ fn every_chart_renders_with_defaults_and_with_every_file_of_values() {
     let mut rendering = 0;
     for chart in ["base", "istiod", "gateway"] {
         let files = values(chart);
-        assert!(!files.is_empty());
+        assert!(files.len() >= 5, "{chart}");
         let mut runs = vec![Vec::new()];
         runs.extend(files.iter().map(|file| vec!["--values", file.as_str()]));
         for arguments in runs {
             let objects = rendered(&helm, "release", chart, &arguments)
                 .unwrap_or_else(|error| panic!("{chart} {arguments:?}: {error}"));
-            assert!(names(&objects).len() > 1, "{chart} {arguments:?}");
+            assert!(!names(&objects).is_empty(), "{chart} {arguments:?}");
             rendering += 1;
         }
     }
-    assert!(rendering >= 3 + 5);
+    assert!(rendering >= 3 * 6);
 }
 
 #[test]
@@ -294,6 +298,13 @@ async fn a_real_api_server_takes_every_rendering_and_helm_upgrades_from_one_to_t
     }
     run(&["install", "canary", "istiod", "--values", "tests/values/istiod-revision.yaml"]);
     run(&["rollback", "istiod", "1"]);
+
+    for object in rendered(&helm, "stable", "base", &["--values", "tests/values/base-stable.yaml"])
+        .expect("the chart renders")
+    {
+        apply_when_served(&client, &object).await.expect("the policy is taken");
+    }
+    policy::refuses_what_is_not_stable_and_nothing_else(&client).await;
 }
 
 #[tokio::test]

@@ -79,9 +79,10 @@ fn every_value_of_istios_charts_changes_an_object_where_the_table_says_so() {
                     Some("is told to have no effect".to_owned())
                 }
                 Ok(objects) => {
-                    let before = match others.is_empty() {
-                        true => plain[chart].clone(),
-                        false => acting(render(&helm, chart, others).expect("the chart renders")),
+                    let before = if others.is_empty() {
+                        plain[chart].clone()
+                    } else {
+                        acting(render(&helm, chart, others).expect("the chart renders"))
                     };
                     (acting(objects) == before).then(|| "changes nothing".to_owned())
                 }
