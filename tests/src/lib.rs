@@ -1,6 +1,7 @@
 //! Tests that cross crates: golden, parity, real Envoy.
 
 pub mod binary;
+pub mod churn;
 pub mod examples;
 pub mod golden;
 pub mod parity;

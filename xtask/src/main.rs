@@ -34,6 +34,13 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// Change objects of all kinds at random in a real API server, and compare with a fresh process: `--minutes 10`.
+    #[command(trailing_var_arg = true)]
+    Churn {
+        /// `--minutes N`, `--seed S`, `--outage SECONDS`.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compare what we generate with what the real istiod sent: `cargo xtask parity dr-* --diff`.
     #[command(trailing_var_arg = true)]
     Parity {
@@ -49,6 +56,7 @@ fn main() -> Result<ExitCode> {
         Chore::Tidy => tidy::command(&root),
         Chore::Ci { list } => ci::command(&root, list),
         Chore::Golden { update } => golden(&root, update),
+        Chore::Churn { arguments } => churn(&root, &arguments),
         Chore::Parity { arguments } => parity(&root, &arguments),
     }
 }
@@ -63,9 +71,26 @@ fn golden(root: &Path, update: bool) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn churn(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    let built = std::process::Command::new("cargo")
+        .args(["build", "--quiet", "--package", "app"])
+        .current_dir(root)
+        .status()
+        .context("cargo cannot be started")?;
+    if !built.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    run(root, "churn", arguments)
+}
+
 fn parity(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    run(root, "parity", arguments)
+}
+
+/// Runs a program of the package `tests`.
+fn run(root: &Path, program: &str, arguments: &[String]) -> Result<ExitCode> {
     let status = std::process::Command::new("cargo")
-        .args(["run", "--quiet", "--package", "tests", "--bin", "parity", "--"])
+        .args(["run", "--quiet", "--package", "tests", "--bin", program, "--"])
         .args(arguments)
         .current_dir(root)
         .status()
