@@ -15,7 +15,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("xds", &["model"]),
     ("engine", &["translate", "xds"]),
     ("ca", &["model"]),
-    ("inject", &["model"]),
+    ("inject", &["config"]),
     ("kube-io", &["config"]),
     ("file-io", &["config"]),
     ("server", &["engine", "ca", "inject"]),
