@@ -7,7 +7,10 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use model::{Fingerprint, Fingerprinter};
+use proto::envoy;
 use std::hash::Hash;
+
+use crate::ResourceType;
 
 /// One resource, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,22 @@ impl Resource {
     pub fn new(name: impl Into<Arc<str>>, body: Bytes) -> Self {
         let fingerprint = Fingerprint::of(&body);
         Self { name: name.into(), fingerprint, body }
+    }
+
+    /// A resource of that name which holds nothing, for the types in which that means something.
+    pub(crate) fn empty(resource_type: ResourceType, name: &Arc<str>) -> Option<Self> {
+        let body = match resource_type {
+            ResourceType::Endpoint => proto::pack::encoded_any(&envoy::endpoint::ClusterLoadAssignment {
+                cluster_name: name.to_string(),
+                ..Default::default()
+            }),
+            ResourceType::Route => proto::pack::encoded_any(&envoy::route::RouteConfiguration {
+                name: name.to_string(),
+                ..Default::default()
+            }),
+            _ => return None,
+        };
+        Some(Self::new(Arc::clone(name), body))
     }
 
     /// The name by which clients subscribe.

@@ -153,17 +153,39 @@ impl Watch {
         resource_type: ResourceType,
         options: &SessionOptions,
     ) -> Option<Answer> {
-        let answer = if self.due {
+        let mut answer = if self.due {
             Some(self.answer_all(set, demand, resource_type, options))
         } else {
             self.answer_changes(set, demand, resource_type, options)
         };
+        if options.protocol == Protocol::Sotw {
+            let empty = self.empty(set, resource_type);
+            if !empty.is_empty() {
+                let nothing =
+                    || Answer { resources: Vec::new(), removed: Vec::new(), changed: Demand::default() };
+                answer.get_or_insert_with(nothing).resources.extend(empty);
+            }
+        }
         self.share_names(set);
         self.have = set.clone();
         self.due = false;
         self.fresh.clear();
         self.initial.clear();
         answer
+    }
+
+    /// A client of the state of the world cannot be told that a name is unknown, and may wait for it: it gets something
+    /// empty under that name. Endpoints that are gone become none; routes that are gone stay with the client, whose
+    /// connections may still drain by them (row E23, specification 2.1 and 3.1 of traffic).
+    fn empty(&self, set: &ResourceSet, resource_type: ResourceType) -> Vec<Resource> {
+        let asked = if self.due { &self.names } else { &self.fresh };
+        let mut names: BTreeSet<&Arc<str>> = asked.iter().collect();
+        if resource_type == ResourceType::Endpoint {
+            let gone = self.have.changes(set).removed;
+            names.extend(gone.into_iter().filter(|name| self.names.contains(*name)));
+        }
+        names.retain(|name| set.resource(name).is_none());
+        names.into_iter().filter_map(|name| Resource::empty(resource_type, name)).collect()
     }
 
     /// Lets names new to this watch be those of the set, which all sessions share.

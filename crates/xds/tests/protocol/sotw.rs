@@ -39,6 +39,41 @@ fn an_acknowledgement_is_silent_and_an_added_name_is_answered_alone() {
 }
 
 #[test]
+fn a_name_that_is_not_known_is_answered_by_something_empty_until_it_is() {
+    let mut session = session(Protocol::Sotw);
+    session.on_request(ask(Endpoint, &["a", "later"]));
+    session.on_request(ask(Route, &["other"]));
+    let responses = session.next(&world());
+    let names: Vec<Vec<&str>> =
+        responses.iter().map(|response| response.resources.iter().map(|r| &**r.name()).collect()).collect();
+    assert_eq!(names, [vec!["a", "later"], vec!["other"]]);
+    let any = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+    assert!(any(responses[0].resources[1].body()).contains("ClusterLoadAssignment"));
+    assert!(any(responses[1].resources[0].body()).contains("RouteConfiguration"));
+    assert!(sent(&mut session, &world()).is_empty());
+    assert_eq!(sent(&mut session, &changed(&world(), &[(Endpoint, "later", 1)])), ["eds later"]);
+}
+
+#[test]
+fn endpoints_that_are_gone_become_none_and_routes_stay_while_connections_drain() {
+    let mut session = session(Protocol::Sotw);
+    session.on_request(ask(Endpoint, &["a", "b"]));
+    session.on_request(ask(Route, &["r"]));
+    session.next(&world());
+    let mut builder = world().to_builder();
+    let gone = builder.remove(Endpoint, "a").remove(Route, "r").clone().build();
+    let responses = session.next(&gone);
+    let names: Vec<(&str, &str)> = responses
+        .iter()
+        .flat_map(|response| {
+            response.resources.iter().map(|r| (response.resource_type.short_name(), &**r.name()))
+        })
+        .collect();
+    assert_eq!(names, [("eds", "a")]);
+    assert!(sent(&mut session, &gone).is_empty());
+}
+
+#[test]
 fn naming_nothing_ends_a_subscription_by_name() {
     let mut session = session(Protocol::Sotw);
     session.on_request(ask(Route, &["r"]));
