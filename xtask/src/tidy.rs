@@ -10,6 +10,7 @@ mod manifests;
 mod map;
 mod modules;
 mod purity;
+mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         map::check,
         licences::check,
         hosts::check,
+        rows::check,
     ];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(tree)).collect();
     findings.sort();

@@ -105,3 +105,64 @@ fn a_patch_renders_only_what_it_concerns_and_only_where_it_holds() {
     assert_eq!(report.n_rendered(), 0, "{:?}", report.rendered);
     assert_eq!(report.pushed.len(), 1);
 }
+
+#[test]
+fn a_service_that_nobody_may_see_moves_nothing() {
+    let mut world = World::default();
+    world.stage(service("s", "apps", 80, "http"));
+    world.commit();
+    world.connect(0, &proxy("p", "apps"));
+    let mut hidden = service("hidden", "apps", 80, "http");
+    hidden["metadata"]["annotations"] = serde_json::json!({"networking.istio.io/exportTo": "~"});
+    world.stage(hidden);
+    world.stage(endpoint_slice("hidden", "apps", &["10.1.0.1"]));
+    let report = world.commit();
+    assert_eq!(report.changed.len(), 2);
+    assert_eq!((report.n_rendered(), report.pushed.len()), (0, 0), "{:?}", report.rendered);
+}
+
+#[test]
+fn a_pod_that_gains_a_sidecar_moves_the_endpoints_of_its_service_alone() {
+    let mut world = World::default();
+    let pod = |labels: serde_json::Value| {
+        serde_json::json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "s-1", "namespace": "apps", "labels": labels},
+            "spec": {"containers": [{"name": "app"}]},
+            "status": {"phase": "Running", "podIP": "10.1.0.1", "podIPs": [{"ip": "10.1.0.1"}]}})
+    };
+    for name in ["s", "t"] {
+        world.stage(service(name, "apps", 80, "http"));
+    }
+    let mut slice = endpoint_slice("s", "apps", &["10.1.0.1"]);
+    slice["endpoints"][0]["targetRef"] =
+        serde_json::json!({"kind": "Pod", "name": "s-1", "namespace": "apps"});
+    world.stage(slice);
+    world.stage(pod(serde_json::json!({"app": "s"})));
+    world.commit();
+    world.connect(0, &proxy("p", "apps"));
+    world.stage(pod(serde_json::json!({"app": "s", "security.istio.io/tlsMode": "istio"})));
+    let report = world.commit();
+    assert_eq!(report.rendered.keys().copied().collect::<Vec<_>>(), ["LoadAssignmentInput"]);
+    assert_eq!((report.n_rendered(), report.pushed.len()), (1, 1));
+    let assignment = "outbound|80||s.apps.svc.cluster.local";
+    let endpoints = report.pushed[0].1.resources(xds::ResourceType::Endpoint);
+    let body =
+        endpoints.resource(assignment).map(|resource| String::from_utf8_lossy(resource.body()).into_owned());
+    assert!(body.unwrap_or_default().contains("tlsMode"));
+}
+
+#[test]
+fn a_cluster_that_is_gone_takes_its_endpoints_with_it() {
+    let mut world = World::default();
+    for name in ["s", "t"] {
+        world.stage(service(name, "apps", 80, "http"));
+        world.stage(endpoint_slice(name, "apps", &["10.1.0.1"]));
+    }
+    world.commit();
+    world.connect(0, &proxy("p", "apps"));
+    world.unstage(&service("t", "apps", 80, "http"));
+    let report = world.commit();
+    let endpoints = report.pushed[0].1.resources(xds::ResourceType::Endpoint);
+    let names: Vec<&str> = endpoints.iter().map(|resource| &**resource.name()).collect();
+    assert_eq!(names, ["outbound|80||s.apps.svc.cluster.local"]);
+}

@@ -15,7 +15,7 @@ pub(super) struct Expectation {
     /// `type name`; a final `*` is a wildcard.
     of: String,
     /// Steps separated by `/`: a key, a number, `*` for every element, `[key=value]` for the first element that says
-    /// so, `**` for any depth. Without it the names of the resources are meant.
+    /// so, `**` for any depth; a `/` within a step is written `~1`. Without it the names of the resources are meant.
     at: Option<String>,
     /// What a user expects, in a few words.
     because: Option<String>,
@@ -60,7 +60,8 @@ impl Expectation {
             return Ok(hits.into_iter().map(|(name, _)| Value::from(name.as_str())).collect());
         };
         ensure!(!hits.is_empty(), "there is no {}", self.of);
-        let steps: Vec<&str> = at.split('/').collect();
+        let steps: Vec<String> = at.split('/').map(|step| step.replace("~1", "/")).collect();
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
         let mut found = Vec::new();
         for (_, value) in hits {
             walk(value, &steps, &mut found);

@@ -342,3 +342,75 @@ fn comments_strings_and_characters_are_no_code() {
     assert_eq!(code.len(), text.len());
     assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "e", "b", "'l", "m"]);
 }
+
+/// A document that lists every row once, each shown by `shown`.
+fn rows_document(shown: impl Fn(&str) -> String) -> String {
+    let counts = [('C', 27), ('E', 23), ('R', 30), ('L', 30), ('S', 20), ('K', 16), ('F', 20), ('T', 17)];
+    let rows =
+        counts.iter().flat_map(|(letter, n)| (1..=*n).map(move |number| format!("{letter}{number:02}")));
+    rows.map(|row| format!("| {row} | what | {} |\n", shown(&row))).collect()
+}
+
+fn rows_tree(document: &str) -> Tree {
+    tree(
+        &[
+            ("docs/parity.md", document),
+            ("tests/golden/cluster/names/case.yaml", ""),
+            ("examples/canary/README.md", ""),
+            ("crates/engine/tests/some.rs", "fn a_thing_holds() {}"),
+            ("tests/parity/floor.yaml", "bookinfo: 80\n"),
+        ],
+        &[],
+    )
+}
+
+#[test]
+fn a_checklist_in_which_every_row_is_shown_by_something_that_exists_passes() {
+    let document = rows_document(|row| match row {
+        "C01" => "golden `cluster/names`; example `canary` (all but `nothing`)".to_owned(),
+        "E23" => "test `crates/engine/tests/some.rs::a_thing_holds`".to_owned(),
+        "E22" => "scenario `bookinfo reviews cds BlackHoleCluster`".to_owned(),
+        "S17" | "K14" => "not built yet".to_owned(),
+        _ => "golden `cluster/names`".to_owned(),
+    });
+    assert_eq!(lines(&rows::check(&rows_tree(&document))), [""; 0]);
+}
+
+#[test]
+fn a_row_that_is_absent_double_unknown_or_shown_by_nothing_is_found() {
+    let document = rows_document(|row| {
+        match row {
+            "C02" => "golden `cluster/other`",
+            "C03" => "examples `canary`, `other`",
+            "C04" => "test `crates/engine/tests/some.rs::another_thing`",
+            "C05" => "scenario `other proxy cds name`",
+            "C06" => "scenario `bookinfo`",
+            "C07" => "nothing yet (`cluster/names`)",
+            "C08" => "`cluster/names`",
+            "S17" => "not built yet",
+            _ => "golden `cluster/names`",
+        }
+        .to_owned()
+    });
+    let document = document.replace("| L30 | what | golden `cluster/names` |\n", "")
+        + "| L01 | again | golden `cluster/names` |\n| X01 | unknown | golden `cluster/names` |\n";
+    let findings = lines(&rows::check(&rows_tree(&document)));
+    let said: Vec<&str> =
+        findings.iter().filter_map(|line| line.split_once(": ").map(|(_, said)| said)).collect();
+    assert_eq!(
+        said,
+        [
+            "row C02: no golden case cluster/other",
+            "row C03: no example other",
+            "row C04: no test crates/engine/tests/some.rs::another_thing; write `path::function`",
+            "row C05: no scenario other",
+            "row C06: bookinfo: write `scenario proxy type resource`",
+            "row C07 names nothing that shows it",
+            "row C08: cluster/names: say whether it is a golden case, an example, a test or a scenario",
+            "row K14 is shown now: take it off the list in xtask/src/tidy/rows.rs",
+            "row L01 is listed already, in line 81",
+            "the checklist has no row X01",
+            "row L30 is not listed",
+        ]
+    );
+}
