@@ -39,6 +39,9 @@ as `_original`.
 {{- $merged = mustMergeOverwrite $merged (deepCopy (.Values.pilot | default dict)) }}
 {{- include "istiod.fill" (dict "values" $merged "defaults" $defaults) }}
 {{- $_ := mustMergeOverwrite .Values $merged }}
+{{- /* With --reuse-values over a release of Istio's chart its defaults take the place of ours, and these are missing. */}}
+{{- $own := dict "image" "trierarch" "tag" "" "injectionFailurePolicy" "Ignore" }}
+{{- $_ := set .Values "trierarch" (mustMergeOverwrite $own (.Values.trierarch | default dict)) }}
 {{- $_ := set .Values "_defaults" $defaults }}
 {{- $_ := set .Values "_original" $original }}
 {{- end }}
