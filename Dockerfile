@@ -11,6 +11,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM gcr.io/distroless/static-debian13:nonroot
 COPY --from=build /trierarch /usr/local/bin/trierarch
+# By number, so that Kubernetes can see that it is not root.
+USER 65532:65532
 # Readiness and debug pages, ADS, ADS over TLS, metrics, webhooks.
 EXPOSE 8080 15010 15012 15014 15017
 ENTRYPOINT ["/usr/local/bin/trierarch"]
