@@ -52,6 +52,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         domain: options.domain.clone(),
         namespace: options.namespace.as_str().into(),
         revision: options.revision.clone(),
+        shared_config_map: environment("SHARED_MESH_CONFIG").unwrap_or_default(),
     };
 
     let version = Version {

@@ -19,6 +19,8 @@ pub struct Base {
     pub namespace: Namespace,
     /// The revision; empty or `default` for the default one.
     pub revision: String,
+    /// `SHARED_MESH_CONFIG`: a further ConfigMap, whose mesh configuration the own one is laid over; empty for none.
+    pub shared_config_map: String,
 }
 
 impl Default for Base {
@@ -28,6 +30,7 @@ impl Default for Base {
             domain: "cluster.local".to_owned(),
             namespace: Namespace::from("istio-system"),
             revision: String::new(),
+            shared_config_map: String::new(),
         }
     }
 }
@@ -61,24 +64,34 @@ impl MeshSettings {
     /// The settings that a store holds. A broken document keeps that part of `previous` (or the defaults) and is an
     /// issue for the user.
     pub fn resolve(store: &ConfigStore, base: &Base, previous: Option<&Self>) -> (Self, Vec<Issue>) {
-        let name = base.config_map_name();
-        let map = store.config_maps().get(&base.namespace, &name);
-        let document = |key: &str| map.and_then(|map| map.spec.data.get(key)).map_or("", String::as_str);
+        let own = base.config_map_name();
+        let document = |name: &str, key: &str| {
+            let map = store.config_maps().get(&base.namespace, name);
+            map.and_then(|map| map.spec.data.get(key)).map_or("", String::as_str)
+        };
         let mut issues = Vec::new();
-        let mut issue = |key: &str, reason: String| {
+        let mut issue = |name: &str, key: &str, reason: String| {
             issues.push(Issue {
                 object: format!("ConfigMap {}/{name}", base.namespace),
                 path: format!("data.{key}"),
                 message: format!("{reason}; the last good configuration stays"),
             });
         };
-        let config = config::mesh_config::parse_mesh(document("mesh")).unwrap_or_else(|reason| {
-            issue("mesh", reason.to_string());
+        let is_shared = !base.shared_config_map.is_empty() && base.shared_config_map != own;
+        let shared = if is_shared { document(&base.shared_config_map, "mesh") } else { "" };
+        let merged = config::mesh_config::merge_mesh(&[shared, document(&own, "mesh")]);
+        let config = merged.unwrap_or_else(|reason| {
+            // Each is a document of its own, so one of the two is at fault.
+            let name = match config::mesh_config::parse_mesh(shared) {
+                Err(_) => base.shared_config_map.as_str(),
+                Ok(_) => own.as_str(),
+            };
+            issue(name, "mesh", reason.to_string());
             previous.map_or_else(config::mesh_config::default_mesh, |p| p.config.clone())
         });
         let networks =
-            config::mesh_config::parse_networks(document("meshNetworks")).unwrap_or_else(|reason| {
-                issue("meshNetworks", reason.to_string());
+            config::mesh_config::parse_networks(document(&own, "meshNetworks")).unwrap_or_else(|reason| {
+                issue(&own, "meshNetworks", reason.to_string());
                 previous.map(|p| p.networks.clone()).unwrap_or_default()
             });
         let fingerprint =
@@ -116,5 +129,57 @@ impl Eq for MeshSettings {}
 impl Hash for MeshSettings {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.fingerprint.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::ConfigStore;
+    use serde_json::json;
+
+    use super::{Base, MeshSettings};
+
+    fn store(maps: &[(&str, &str)]) -> ConfigStore {
+        maps.iter()
+            .filter_map(|(name, mesh)| {
+                let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"mesh": mesh},
+                                 "metadata": {"name": name, "namespace": "istio-system"}});
+                config::parse(map, "test").unwrap()
+            })
+            .collect()
+    }
+
+    fn base() -> Base {
+        Base { shared_config_map: "shared".to_owned(), ..Base::default() }
+    }
+
+    #[test]
+    fn the_own_configuration_is_laid_over_the_shared_one() {
+        let shared = "{trustDomain: example.org, accessLogFile: /shared, defaultConfig: {concurrency: 3}}";
+        let own = "{accessLogFile: /own, defaultConfig: {drainDuration: 5s}}";
+        let (settings, issues) =
+            MeshSettings::resolve(&store(&[("shared", shared), ("istio", own)]), &base(), None);
+        assert!(issues.is_empty());
+        assert_eq!(settings.trust_domain(), "example.org");
+        assert_eq!(settings.config.access_log_file, "/own");
+        let proxy = settings.config.default_config.clone().unwrap();
+        assert_eq!(proxy.concurrency.map(|count| count.value), Some(3));
+        assert_eq!(proxy.drain_duration.map(|duration| duration.seconds), Some(5));
+
+        let alone = MeshSettings::resolve(&store(&[("istio", own)]), &base(), None).0;
+        assert_eq!(alone.trust_domain(), "cluster.local");
+    }
+
+    #[test]
+    fn a_broken_document_keeps_what_was_in_force_and_is_told_by_the_name_of_its_map() {
+        let good = store(&[("shared", "trustDomain: example.org"), ("istio", "accessLogFile: /own")]);
+        let (before, _) = MeshSettings::resolve(&good, &base(), None);
+        for (shared, own, name) in [("trustDomain: [", "", "shared"), ("", "trustDomain: {}", "istio")] {
+            let broken = store(&[("shared", shared), ("istio", own)]);
+            let (settings, issues) = MeshSettings::resolve(&broken, &base(), Some(&before));
+            assert_eq!(settings, before);
+            assert_eq!(issues.len(), 1);
+            assert_eq!(issues[0].object, format!("ConfigMap istio-system/{name}"));
+        }
     }
 }
