@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use config::SourceEvent;
 use file_io::FolderSource;
-use kube_io::KubernetesSource;
+use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
 use server::{Ads, AdsOptions, Connections, Debug, Metrics, Version, monitoring_router, readiness_router};
 use tokio::net::TcpListener;
@@ -17,10 +17,11 @@ use tokio::sync::watch;
 
 use crate::cli::Discovery;
 use crate::control::{Control, Event};
-use crate::features::{debounce, features, push_throttle};
+use crate::features::{debounce, features, parse_flag, push_throttle};
+use crate::leadership::Leadership;
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
-use crate::{logging, version};
+use crate::{addresses, logging, version};
 
 /// Servers that run until they are told to stop.
 type Tasks = tokio::task::JoinSet<Result<(), server::ServeError>>;
@@ -94,8 +95,10 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         }
         None => None,
     };
+    let mut leadership = None;
     let kubernetes = if origins.contains(&Origin::Kubernetes) {
         let client = kube_io::connect(options.kubeconfig.as_deref()).await?;
+        leadership = Some(controllers(&client, &options, &state, &environment));
         tracing::info!("configuration comes from the API server");
         let ours = kube_io::Options { revision: options.revision.clone() };
         Some(KubernetesSource::start(client, ours, taker(&control, Origin::Kubernetes)))
@@ -143,11 +146,41 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     if tokio::time::timeout(options.shutdown_duration, all_ended(&mut tasks)).await.is_err() {
         tracing::warn!("some streams did not end in time and are cut off");
     }
+    if let Some(leadership) = leadership {
+        leadership.release().await;
+    }
     stop_http.send_replace(true);
     let _ = tokio::time::timeout(LAST_PROBES, all_ended(&mut http)).await;
     drop((folder, kubernetes));
     drop(control);
     result
+}
+
+/// Starts what only one replica does; each controller has a lock of its own.
+fn controllers(
+    client: &kube_io::Client,
+    options: &Discovery,
+    state: &Arc<State>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Leadership {
+    let mut problems = Vec::new();
+    let is_elected = parse_flag(environment, "ENABLE_LEADER_ELECTION", true, &mut problems);
+    let host =
+        || format!("unknown-{}", environment("HOSTNAME").unwrap_or_else(|| std::process::id().to_string()));
+    let identity = environment("POD_NAME").filter(|name| !name.is_empty()).unwrap_or_else(host);
+    let mut leadership = Leadership::new(client.clone(), options.namespace.clone(), identity, is_elected);
+    let (prefixes, more) = addresses::prefixes(environment);
+    problems.extend(more);
+    if let Some(prefixes) = prefixes {
+        let state = Arc::clone(state);
+        leadership.run(LockKind::ConfigMap, addresses::LOCK, move |client| {
+            addresses::run(client, Arc::clone(&state), prefixes)
+        });
+    }
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    leadership
 }
 
 async fn all_ended(tasks: &mut Tasks) {

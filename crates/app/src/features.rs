@@ -80,6 +80,20 @@ pub(crate) fn push_throttle(
     (if throttle == 0 { (15 + 5 * n_cores).min(100) } else { throttle }, source.problems)
 }
 
+/// A switch on its own; a slip is told among the problems and keeps the default.
+pub(crate) fn parse_flag(
+    variable: &dyn Fn(&str) -> Option<String>,
+    name: &str,
+    default: bool,
+    problems: &mut Vec<String>,
+) -> bool {
+    let mut source = Source { variable, problems: Vec::new() };
+    let mut value = default;
+    source.flag(name, &mut value);
+    problems.append(&mut source.problems);
+    value
+}
+
 struct Source<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,

@@ -1,11 +1,13 @@
 //! The `trierarch` binary: arguments, environment, wiring, signals.
 
+mod addresses;
 mod cli;
 mod control;
 mod debug;
 mod discovery;
 mod features;
 mod heartbeat;
+mod leadership;
 mod logging;
 mod request;
 mod sources;

@@ -28,6 +28,7 @@ pub(crate) struct State {
     stopping: AtomicBool,
     pub(crate) heartbeat: Heartbeat,
     mesh: ArcSwapOption<Mesh>,
+    commits: watch::Sender<u64>,
     rejections: Mutex<Vec<Rejection>>,
     issues: Mutex<Vec<Issue>>,
 }
@@ -58,6 +59,17 @@ impl State {
     pub(crate) fn committed(&self, mesh: Mesh) {
         self.mesh.store(Some(Arc::new(mesh)));
         self.ready.store(true, Ordering::Release);
+        self.commits.send_modify(|n_commits| *n_commits += 1);
+    }
+
+    /// The mesh of the last commit.
+    pub(crate) fn mesh(&self) -> Option<Arc<Mesh>> {
+        self.mesh.load_full()
+    }
+
+    /// The number of commits, now and whenever it grows.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     /// What is rejected now.
@@ -113,7 +125,7 @@ impl DebugSource for Ports {
     }
 
     fn page(&self, name: &str, _query: &BTreeMap<String, String>) -> Option<Value> {
-        let mesh = self.state.mesh.load_full();
+        let mesh = self.state.mesh();
         let mesh = mesh.as_deref();
         match name {
             "registryz" => Some(mesh.map_or(json!([]), debug::services)),

@@ -19,12 +19,14 @@ mod place;
 mod reflector;
 mod request;
 mod source;
+mod status;
 
 pub use connect::{ConnectError, connect};
 pub use election::{Election, Timing};
 pub use kube::Client;
 pub use lock::{Lock, LockKind};
 pub use source::{KubernetesSource, Options};
+pub use status::{WriteError, merge_status};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //! Reading order: `service` and `endpoint` (the facts), `kubernetes` and `service_entry` (where they come from),
 //! `reader` (the questions), `mesh` (building and advancing).
 
+mod allocation;
 mod attachment;
 mod authorization_policy;
 mod delegate;
@@ -40,6 +41,7 @@ mod workload_endpoints;
 mod workload_instance;
 mod workload_labels;
 
+pub use allocation::{Allocation, Prefixes, allocate};
 pub use destination_rule::{DestinationRuleIndex, MergedDestinationRule};
 pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};
 pub use export::ExportTo;

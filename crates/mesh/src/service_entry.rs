@@ -104,7 +104,7 @@ fn address(text: &str) -> Option<String> {
 
 /// Whether addresses that were allocated count (row S14): none is stated, the entry did not opt out, and its host can
 /// have one.
-fn may_allocate(object: &Object<istio::networking::ServiceEntry>, host: &Host) -> bool {
+pub(crate) fn may_allocate(object: &Object<istio::networking::ServiceEntry>, host: &Host) -> bool {
     let entry = &object.spec;
     let opted_out = object.meta.label(AUTO_ALLOCATE).is_some_and(|value| value.eq_ignore_ascii_case("false"));
     entry.addresses.is_empty()
