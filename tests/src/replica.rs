@@ -85,9 +85,7 @@ impl Replica {
     /// Starts a replica and its proxies, and waits until each was told everything.
     pub async fn ready(binary: &Path, cluster: &Cluster, options: &Options) -> Result<Self> {
         let mut replica = Self::start(binary, cluster, options)?;
-        replica
-            .until("readiness", |replica| Ok(replica.running.readiness().unwrap_or_default() == 200))
-            .await?;
+        replica.until("readiness", |replica| Ok(replica.readiness() == 200)).await?;
         for (id, node_cluster, metadata) in nodes() {
             let address = replica.running.addresses().grpc;
             replica.proxies.push(SimulatedProxy::start(address, &id, &node_cluster, &metadata)?);
@@ -128,6 +126,11 @@ impl Replica {
             Ok(found.filter(|line| parts.iter().all(|part| line.contains(part))).count() >= n_times)
         })
         .await
+    }
+
+    /// The status of `/ready`; 0 while nobody answers.
+    pub fn readiness(&self) -> u16 {
+        self.running.readiness().unwrap_or_default()
     }
 
     /// The length of the log so far.

@@ -16,6 +16,8 @@ use testkit::parity::{Scenario, shared_dir};
 
 #[path = "charts/policy.rs"]
 mod policy;
+#[path = "charts/rights.rs"]
+mod rights;
 #[path = "charts/upgrade.rs"]
 mod upgrade;
 #[path = "charts/values.rs"]

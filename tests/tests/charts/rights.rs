@@ -1,0 +1,148 @@
+//! What the charts let the control plane do, by the real authorizer: the process runs with a token of its
+//! ServiceAccount and needs no more, and whoever steals that token cannot do what the control plane never does.
+
+use anyhow::{Context as _, Result, ensure};
+use tests::binary::binary;
+use tests::replica::{Options, Replica};
+
+use super::*;
+
+const ACCOUNT: &str = "system:serviceaccount:istio-system:istiod";
+
+/// Group, resource, namespace (empty: all), verb.
+type Right = (&'static str, &'static str, &'static str, &'static str);
+
+/// What a control plane has no business with.
+const FORBIDDEN: &[Right] = &[
+    ("", "secrets", "shop", "create"),
+    ("", "secrets", "shop", "update"),
+    ("", "secrets", "shop", "delete"),
+    ("", "pods", "shop", "create"),
+    ("", "pods", "shop", "delete"),
+    ("", "pods/exec", "shop", "create"),
+    ("", "pods/log", "shop", "get"),
+    ("", "serviceaccounts/token", "istio-system", "create"),
+    ("", "nodes", "", "update"),
+    ("", "nodes", "", "delete"),
+    ("", "namespaces", "", "create"),
+    ("", "namespaces", "", "patch"),
+    ("", "namespaces", "", "delete"),
+    ("", "configmaps", "shop", "delete"),
+    ("", "persistentvolumes", "", "list"),
+    ("", "events", "shop", "list"),
+    ("apps", "daemonsets", "shop", "list"),
+    ("apps", "statefulsets", "shop", "patch"),
+    ("batch", "jobs", "shop", "list"),
+    ("discovery.k8s.io", "endpointslices", "shop", "update"),
+    ("coordination.k8s.io", "leases", "kube-system", "update"),
+    ("networking.k8s.io", "networkpolicies", "shop", "list"),
+    ("networking.istio.io", "virtualservices", "shop", "update"),
+    ("networking.istio.io", "gateways", "shop", "create"),
+    ("security.istio.io", "authorizationpolicies", "shop", "delete"),
+    ("gateway.networking.k8s.io", "httproutes", "shop", "update"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "", "create"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "", "update"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", "create"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", "delete"),
+    ("rbac.authorization.k8s.io", "roles", "istio-system", "list"),
+    ("rbac.authorization.k8s.io", "clusterroles", "", "escalate"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", "", "create"),
+    ("certificates.k8s.io", "certificatesigningrequests", "", "create"),
+    ("certificates.k8s.io", "certificatesigningrequests/approval", "", "update"),
+];
+
+/// What it does, so that the question is known to be asked rightly.
+const GRANTED: &[Right] = &[
+    ("", "secrets", "shop", "list"),
+    ("", "secrets", "istio-system", "create"),
+    ("", "configmaps", "shop", "create"),
+    ("networking.istio.io", "virtualservices", "shop", "watch"),
+    ("networking.istio.io", "serviceentries/status", "shop", "patch"),
+    ("authentication.k8s.io", "tokenreviews", "", "create"),
+];
+
+async fn may(client: &kube_io::Client, (group, resource, namespace, verb): Right) -> Result<bool> {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+        "user": ACCOUNT, "groups": ["system:serviceaccounts", "system:serviceaccounts:istio-system", "system:authenticated"],
+        "resourceAttributes": {"group": group, "resource": resource, "subresource": subresource,
+                               "namespace": namespace, "verb": verb}}});
+    let answer = objects::post(client, "/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await?;
+    answer["status"]["allowed"].as_bool().with_context(|| format!("no answer: {answer}"))
+}
+
+fn is_about_rights(object: &Value) -> bool {
+    ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"].iter().any(|kind| object["kind"] == *kind)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_of_the_charts_are_what_the_process_needs_and_not_what_a_thief_would_like() -> Result<()> {
+    let (Some(helm), Some(programs)) = (helm(), binaries()) else { return Ok(()) };
+    let binary = binary()?;
+    let cluster = Cluster::start_with_rbac(&programs, "rights").await?;
+    let client = cluster.client().await?;
+    objects::define_all(&client).await?;
+    let rendered = rendered(&helm, "istiod", "istiod", &[]).map_err(anyhow::Error::msg)?;
+    let account = find(&rendered, "ServiceAccount", "istiod").clone();
+    let entry = json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": "press", "namespace": "shop"},
+        "spec": {"hosts": ["press.test"], "resolution": "DNS",
+                 "ports": [{"number": 9000, "name": "tcp", "protocol": "TCP"}]}});
+    objects::apply(&client, &[account, entry.clone()]).await?;
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
+    let issued =
+        objects::post(&client, "/api/v1/namespaces/istio-system/serviceaccounts/istiod/token", &request)
+            .await?;
+    let token = issued["status"]["token"].as_str().context("a token")?;
+
+    // Without rights it waits, and says what it waits for.
+    let options = Options { kubeconfig: Some(cluster.kubeconfig_of(token)?), ..Options::named("rights") };
+    let mut replica = Replica::start(&binary, &cluster, &options)?;
+    replica.until_logged(0, &["not ready: ", "Service", "forbidden"], 1).await?;
+    ensure!(replica.running().readiness()? != 200, "ready without having read anything");
+
+    // With those of the chart it reads everything, takes the lock and writes what is to be written.
+    let rights: Vec<Value> = rendered.into_iter().filter(is_about_rights).collect();
+    for object in &rights {
+        objects::apply_strictly(&client, object).await?;
+    }
+    replica.until("readiness", |replica| Ok(replica.readiness() == 200)).await?;
+    let log = replica.log_length();
+    let written = "/apis/networking.istio.io/v1/namespaces/shop/serviceentries/press";
+    let mut stored = Value::Null;
+    for _ in 0..2400 {
+        stored = serde_json::from_str(&objects::get(&client, written).await?)?;
+        if stored["status"]["addresses"].is_array() {
+            break;
+        }
+        replica.check()?;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    ensure!(stored["status"]["addresses"][0]["value"] == "240.240.0.1", "nothing was written: {stored}");
+    // Something of every kind comes by watches; nothing is refused once the rights are there.
+    replica.assert_fresh(&binary, &cluster, &options).await?;
+    let text = replica.running().log();
+    let refused: Vec<&str> = text[log..].lines().filter(|line| line.contains("forbidden")).collect();
+    ensure!(refused.is_empty(), "{refused:#?}");
+    replica.stop()?;
+
+    for right in GRANTED {
+        ensure!(may(&client, *right).await?, "may not {right:?}");
+    }
+    for right in FORBIDDEN {
+        ensure!(!may(&client, *right).await?, "may {right:?}");
+    }
+    // No rule is a key to everything.
+    for role in rights.iter().filter(|object| object["rules"].is_array()) {
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            let has = |member: &str, text: &str| {
+                rule[member].as_array().is_some_and(|list| list.iter().any(|item| item == text))
+            };
+            ensure!(!has("verbs", "*") && !has("apiGroups", "*"), "{rule}");
+            for verb in ["escalate", "bind", "impersonate"] {
+                ensure!(!has("verbs", verb), "{rule}");
+            }
+        }
+    }
+    Ok(())
+}
