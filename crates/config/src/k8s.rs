@@ -9,7 +9,7 @@ mod pod;
 mod service;
 
 pub use cluster::{Namespace, Node, NodeAddress, ServiceAccount};
-pub use data::{ConfigMap, Secret};
+pub use data::{ConfigMap, Secret, decode_base64};
 pub use endpoint_slice::{
     AddressType, Endpoint, EndpointConditions, EndpointPort, EndpointSlice, ObjectReference,
 };

@@ -3,15 +3,21 @@
 use serde::Deserialize;
 
 /// An HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRoute {
     /// Gateways or Services it attaches to.
     pub parent_refs: Vec<ParentReference>,
     /// Hosts; empty for those of the listener.
     pub hostnames: Vec<String>,
-    /// Rules; none stated is one that takes everything, which the API's schema writes out.
+    /// Rules; one that takes everything unless stated.
     pub rules: Vec<HttpRouteRule>,
+}
+
+impl Default for HttpRoute {
+    fn default() -> Self {
+        Self { parent_refs: Vec::new(), hostnames: Vec::new(), rules: vec![HttpRouteRule::default()] }
+    }
 }
 
 /// A GRPCRoute.
@@ -85,12 +91,12 @@ impl Default for ParentReference {
 }
 
 /// A rule of an HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteRule {
     /// Name.
     pub name: Option<String>,
-    /// Matches, any of which suffices; empty takes everything.
+    /// Matches, any of which suffices; every path unless stated. Empty takes everything.
     pub matches: Vec<HttpRouteMatch>,
     /// Filters in order.
     pub filters: Vec<RouteFilter>,
@@ -102,6 +108,20 @@ pub struct HttpRouteRule {
     pub retry: Option<RouteRetry>,
     /// Session persistence.
     pub session_persistence: Option<SessionPersistence>,
+}
+
+impl Default for HttpRouteRule {
+    fn default() -> Self {
+        Self {
+            name: None,
+            matches: vec![HttpRouteMatch::default()],
+            filters: Vec::new(),
+            backend_refs: Vec::new(),
+            timeouts: None,
+            retry: None,
+            session_persistence: None,
+        }
+    }
 }
 
 /// A rule of a GRPCRoute.
@@ -124,8 +144,8 @@ pub struct GrpcRouteRule {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteMatch {
-    /// Path.
-    pub path: Option<PathMatch>,
+    /// Path; the prefix `/` unless stated.
+    pub path: PathMatch,
     /// Headers.
     pub headers: Vec<ValueMatch>,
     /// Query parameters.
@@ -307,7 +327,7 @@ impl Default for Fraction {
 }
 
 /// A redirect.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestRedirect {
     /// New scheme.
@@ -318,8 +338,14 @@ pub struct RequestRedirect {
     pub path: Option<PathModifier>,
     /// New port.
     pub port: Option<u32>,
-    /// Status code; 302 if not stated.
-    pub status_code: Option<u32>,
+    /// Status code; 302 unless stated.
+    pub status_code: u32,
+}
+
+impl Default for RequestRedirect {
+    fn default() -> Self {
+        Self { scheme: None, hostname: None, path: None, port: None, status_code: 302 }
+    }
 }
 
 /// A rewrite.
@@ -346,7 +372,7 @@ pub struct PathModifier {
 }
 
 /// CORS.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cors {
     /// Origins.
@@ -359,8 +385,21 @@ pub struct Cors {
     pub allow_headers: Vec<String>,
     /// Response headers.
     pub expose_headers: Vec<String>,
-    /// Seconds an answer may be kept.
-    pub max_age: Option<i64>,
+    /// Seconds an answer may be kept; 5 unless stated.
+    pub max_age: i64,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Self {
+            allow_origins: Vec::new(),
+            allow_credentials: None,
+            allow_methods: Vec::new(),
+            allow_headers: Vec::new(),
+            expose_headers: Vec::new(),
+            max_age: 5,
+        }
+    }
 }
 
 /// Timeouts, as durations of Go.

@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Base64 {
 }
 
 /// Decodes standard base64; line breaks are passed over and padding is required, as in Go.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let symbols: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
     if !symbols.len().is_multiple_of(4) {
         return None;
