@@ -38,6 +38,8 @@ pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, 
     source.flag("DISABLE_SHADOW_HOST_SUFFIX", &mut f.disable_shadow_host_suffix);
     source.flag("PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY", &mut f.spawn_upstream_span_for_gateway);
     source.flag("PILOT_ENABLE_QUIC_LISTENERS", &mut f.quic_listeners);
+    source.flag("PILOT_ENABLE_ALPHA_GATEWAY_API", &mut f.alpha_gateway_api);
+    source.text("K8S_INGRESS_NS", &mut f.ingress_namespace);
     source.duration("PILOT_DNS_JITTER_DURATION", &mut f.dns_jitter);
     source
         .duration("PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT", &mut f.transport_socket_connect_timeout);

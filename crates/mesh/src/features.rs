@@ -76,6 +76,10 @@ pub struct Features {
     pub spawn_upstream_span_for_gateway: bool,
     /// `PILOT_ENABLE_QUIC_LISTENERS`.
     pub quic_listeners: bool,
+    /// `PILOT_ENABLE_ALPHA_GATEWAY_API`: TCP listeners, TCPRoutes and experimental kinds count.
+    pub alpha_gateway_api: bool,
+    /// `K8S_INGRESS_NS`: the namespace of what Ingresses become.
+    pub ingress_namespace: String,
 }
 
 impl Default for Features {
@@ -116,6 +120,8 @@ impl Default for Features {
             trace_sampling_basis_points: 100,
             spawn_upstream_span_for_gateway: true,
             quic_listeners: false,
+            alpha_gateway_api: false,
+            ingress_namespace: "istio-system".to_owned(),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Gateways: which of them a router serves (spec 4.3). The selector is a subset of the router's labels, in whatever
-//! namespace the Gateway is unless `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` binds it to its own; the oldest comes first.
+//! Gateways: which of them a router serves (spec 4.3). A user's Gateway selects by labels, in whatever namespace it is
+//! unless `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` binds it to its own. One made of the Gateway API names Services of its
+//! namespace instead, and holds for the workloads behind them. The oldest comes first.
 
 use std::sync::Arc;
 
@@ -7,12 +8,28 @@ use config::{Kind, Object};
 use model::{Labels, Namespace};
 use proto::istio::networking::Gateway;
 
-use crate::Reader;
 use crate::reader::Question;
+use crate::{OwnService, Reader};
+
+/// The hosts of the Services that a made Gateway is behind, several with commas.
+const GATEWAY_SERVICE: &str = "internal.istio.io/gateway-service";
+/// The namespace of these Services, where it is another than the Gateway's.
+const PARENT_NAMESPACE: &str = "internal.istio.io/parent-namespace";
+
+/// A Gateway that a router serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BoundGateway {
+    /// The Gateway.
+    pub gateway: Arc<Object<Gateway>>,
+    /// For a Gateway bound to Services those of the router's own that are meant; `None` for one that selects by
+    /// labels. The ports of the former are ports of these Services and nothing else.
+    pub services: Option<Vec<OwnService>>,
+}
 
 impl Reader<'_> {
-    /// The Gateways for a router with these labels in this namespace, by age. One without a selector is for all.
-    pub fn gateways(&self, namespace: &Namespace, labels: &Labels) -> Vec<Arc<Object<Gateway>>> {
+    /// The Gateways for a router with these labels and services in this namespace, by age. One without a selector is
+    /// for all.
+    pub fn gateways(&self, namespace: &Namespace, labels: &Labels, own: &[OwnService]) -> Vec<BoundGateway> {
         let scoped = self.settings().features.scope_gateway_to_namespace;
         self.note(&Question::Kind(Kind::Gateway));
         let mut found: Vec<_> = self
@@ -20,13 +37,34 @@ impl Reader<'_> {
             .gateways()
             .iter()
             .filter(|gateway| !scoped || gateway.meta.namespace == *namespace)
-            .filter(|gateway| labels.selected_by(&gateway.spec.selector))
-            .cloned()
+            .filter_map(|gateway| bound(gateway, labels, own))
             .collect();
         found.sort_by(|a, b| {
-            let (a, b) = (&a.meta, &b.meta);
+            let (a, b) = (&a.gateway.meta, &b.gateway.meta);
             (a.creation, &a.name, &a.namespace).cmp(&(b.creation, &b.name, &b.namespace))
         });
         found
     }
+}
+
+fn bound(gateway: &Arc<Object<Gateway>>, labels: &Labels, own: &[OwnService]) -> Option<BoundGateway> {
+    let meta = &gateway.meta;
+    let services = match meta.annotation(GATEWAY_SERVICE) {
+        Some(hosts) => {
+            let parent = meta.annotation(PARENT_NAMESPACE).filter(|name| !name.is_empty());
+            let namespace = parent.unwrap_or(&meta.namespace);
+            let is_meant = |own: &&OwnService| {
+                *own.service.namespace == *namespace
+                    && hosts.split(',').any(|host| *own.service.host == *host)
+            };
+            let meant: Vec<OwnService> = own.iter().filter(is_meant).cloned().collect();
+            if meant.is_empty() {
+                return None;
+            }
+            Some(meant)
+        }
+        None if labels.selected_by(&gateway.spec.selector) => None,
+        None => return None,
+    };
+    Some(BoundGateway { gateway: Arc::clone(gateway), services })
 }

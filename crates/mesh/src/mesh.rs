@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Change, Changeset, ConfigKey, ConfigStore, Kind};
+use gateway_api::Derived;
 use model::{Host, Issue, Namespace};
 
+use crate::derived;
 use crate::destination_rule::DestinationRuleIndex;
 use crate::discovery::Discovery;
 use crate::endpoints::EndpointIndex;
@@ -110,7 +112,11 @@ impl ServiceIndex {
 pub struct Mesh {
     /// Every object, also of namespaces that are not looked at.
     all: ConfigStore,
-    /// The objects that are looked at.
+    /// The objects of namespaces that are looked at.
+    seen: ConfigStore,
+    /// What objects of the Gateway API and Ingresses among them stand for.
+    derived: Arc<Derived>,
+    /// Both of these: the objects that everything else is made of.
     store: ConfigStore,
     discovery: Discovery,
     base: Arc<Base>,
@@ -131,7 +137,9 @@ impl Mesh {
         let (settings, issues) = MeshSettings::resolve(&all, &base, None);
         let settings = Arc::new(settings);
         let discovery = Discovery::of(&settings, &all);
-        let store = discovery.visible(&all);
+        let seen = discovery.visible(&all);
+        let derived = Arc::new(derived::of(&seen, &settings));
+        let store = derived::all(&seen, &derived);
         let services = Arc::new(ServiceIndex::build(&store, &settings));
         let endpoints = Arc::new(EndpointIndex::build(&store, &settings, &services));
         let virtual_services = Arc::new(VirtualServiceIndex::build(&store, &settings, None));
@@ -141,6 +149,8 @@ impl Mesh {
         let mentioned_keys = Arc::new(MentionedKeys::build(&store, &settings, services.each()));
         Self {
             all,
+            seen,
+            derived,
             store,
             discovery,
             base,
@@ -174,7 +184,14 @@ impl Mesh {
             dirty.mark(&Question::Settings);
         }
         let discovery = Discovery::of(&settings, &all);
-        let (store, changes) = discovery.advance(&self.discovery, &self.store, &all, &changes);
+        let (seen, changes) = discovery.advance(&self.discovery, &self.seen, &all, &changes);
+        let derived = if settings_changed || changes.iter().any(|c| self.derived.is_concerned_by(c)) {
+            Arc::new(derived::of(&seen, &settings))
+        } else {
+            Arc::clone(&self.derived)
+        };
+        let mut store = self.store.clone();
+        let changes = store.apply(derived::difference(&changes, &self.derived, &derived, &seen));
         let kinds: BTreeSet<Kind> = changes.iter().map(|change| change.key.kind).collect();
         for change in &changes {
             dirty.mark(&Question::Kind(change.key.kind));
@@ -250,6 +267,8 @@ impl Mesh {
         }
         let next = Self {
             all,
+            seen,
+            derived,
             store,
             discovery,
             base: Arc::clone(&self.base),
@@ -284,7 +303,12 @@ impl Mesh {
         next
     }
 
-    /// The objects that this mesh looks at.
+    /// What objects of the Gateway API and Ingresses stand for, and what was decided about them.
+    pub fn derived(&self) -> &Derived {
+        &self.derived
+    }
+
+    /// The objects that this mesh looks at, those that others stand for among them.
     pub fn store(&self) -> &ConfigStore {
         &self.store
     }

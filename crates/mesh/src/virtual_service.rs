@@ -16,6 +16,9 @@ use crate::{ExportTo, MeshSettings};
 /// The gateway name that stands for all sidecars.
 pub(crate) const MESH_GATEWAY: &str = "mesh";
 
+/// What a made VirtualService was made of.
+const PARENTS: &str = "internal.istio.io/parents";
+
 /// How the routes of a VirtualService are meant; those made of other APIs say so by an annotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteSemantics {
@@ -68,6 +71,8 @@ pub struct VirtualService {
     pub export_to: ExportTo,
     /// How its routes are meant.
     pub semantics: RouteSemantics,
+    /// Made of a TLSRoute, whose routes hold behind servers that terminate TLS too.
+    pub is_tls_route: bool,
     /// The specification with destination hosts fully qualified and delegates merged.
     pub spec: istio::networking::VirtualService,
     /// Over the root and every delegate that went in.
@@ -131,7 +136,8 @@ impl VirtualServiceIndex {
         &self.issues
     }
 
-    /// Those that `namespace` may see: private, exported, public; each by age.
+    /// Those that `namespace` may see: private, exported, public; each by age, but with routes of the Gateway API in
+    /// `namespace` itself first: callers override what the owner of a Service says.
     pub(crate) fn visible_to(&self, namespace: &Namespace) -> Vec<Arc<VirtualService>> {
         let class = |vs: &VirtualService| match &vs.export_to {
             ExportTo::Public => 2,
@@ -140,7 +146,8 @@ impl VirtualServiceIndex {
         };
         let mut found: Vec<_> =
             self.all.iter().filter(|vs| vs.export_to.visible_to(namespace)).cloned().collect();
-        found.sort_by_key(|vs| class(vs));
+        let overrides = |vs: &VirtualService| vs.semantics.is_gateway_api() && vs.namespace == *namespace;
+        found.sort_by_key(|vs| (class(vs), !overrides(vs)));
         found
     }
 }
@@ -189,6 +196,7 @@ fn resolve(object: &Object<istio::networking::VirtualService>, settings: &MeshSe
         ),
         namespace,
         semantics,
+        is_tls_route: object.meta.annotation(PARENTS).is_some_and(|parents| parents.starts_with("TLSRoute/")),
         spec,
         fingerprint: fingerprint(object, settings),
     }

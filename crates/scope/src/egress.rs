@@ -64,11 +64,18 @@ impl EgressListener {
             .collect();
         listener.virtual_services = virtual_services
             .iter()
-            .filter(|vs| imports.of(&vs.namespace).any(|host| vs.hosts.iter().any(|h| h.matches(host))))
+            .filter(|vs| imports.of(&vs.namespace).any(|host| is_imported(vs, host)))
             .cloned()
             .collect();
         listener
     }
+}
+
+/// Whether an imported host lets a VirtualService in: any overlap does, but for routes of the Gateway API, whose hosts
+/// must be covered as those of services are.
+fn is_imported(vs: &VirtualService, host: &Host) -> bool {
+    let covered = vs.semantics.is_gateway_api();
+    vs.hosts.iter().any(|of_vs| if covered { of_vs.subset_of(host) } else { of_vs.matches(host) })
 }
 
 /// The service with only those ports, the same one if it has no others, `None` if nothing remains.

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use config::Object;
-use mesh::{OwnService, Reader};
+use mesh::{BoundGateway, OwnService, Reader};
 use model::{Fingerprint, Issue, Namespace, Protocol};
 use proto::istio::networking::server_tls_settings::TlSmode;
 use proto::istio::networking::{Gateway, Server, ServerTlsSettings};
@@ -153,19 +153,22 @@ impl Hash for MergedGateway {
 impl MergedGateway {
     /// The Gateways of a router as one; `None` when there is none.
     pub(crate) fn build(class: &ProxyClass, reader: &Reader<'_>) -> Option<Arc<Self>> {
-        let gateways = reader.gateways(&class.namespace, &class.labels);
+        let gateways = reader.gateways(&class.namespace, &class.labels, &class.own_services);
         (!gateways.is_empty()).then(|| Arc::new(merge(&gateways, &class.own_services)))
     }
 }
 
-fn merge(gateways: &[Arc<Object<Gateway>>], own: &[OwnService]) -> MergedGateway {
+fn merge(gateways: &[BoundGateway], own: &[OwnService]) -> MergedGateway {
     let mut merge = Merge::default();
-    for gateway in gateways {
+    for bound in gateways {
+        let gateway = &*bound.gateway;
         for (index, server) in gateway.spec.servers.iter().enumerate() {
-            let added = resolved(gateway, server, own).and_then(|server| merge.add(server));
-            if let Err(message) = added {
-                let object = format!("Gateway {}/{}", gateway.meta.namespace, gateway.meta.name);
-                merge.issues.push(Issue { object, path: format!("spec.servers[{index}]"), message });
+            for port in ports(bound, server, own) {
+                let added = resolved(gateway, server, port).and_then(|server| merge.add(server));
+                if let Err(message) = added {
+                    let object = format!("Gateway {}/{}", gateway.meta.namespace, gateway.meta.name);
+                    merge.issues.push(Issue { object, path: format!("spec.servers[{index}]"), message });
+                }
             }
         }
     }
@@ -174,18 +177,23 @@ fn merge(gateways: &[Arc<Object<Gateway>>], own: &[OwnService]) -> MergedGateway
     MergedGateway { groups, by_route, auto_passthrough, issues, fingerprint }
 }
 
+/// The ports of the workload that a server is bound to. A Gateway that selects by labels may mean a port of a Service
+/// or one of the workload; one that names Services means their ports alone, which may lead to several of the workload,
+/// or to none.
+fn ports(bound: &BoundGateway, server: &Server, own: &[OwnService]) -> Vec<u32> {
+    let declared = server.port.as_ref().map_or(0, |port| port.number);
+    let is_declared = |own: &&OwnService| own.port.number == declared;
+    if let Some(services) = &bound.services {
+        let targets: BTreeSet<u32> = services.iter().filter(is_declared).map(|own| own.target_port).collect();
+        return targets.into_iter().collect();
+    }
+    let mut translated = own.iter().filter(|own| own.service.labels.value(PORT_TRANSLATION_OFF).is_none());
+    vec![translated.find(is_declared).map_or(declared, |own| own.target_port)]
+}
+
 /// A server with its port, protocol, hosts and route name worked out.
-fn resolved(
-    gateway: &Object<Gateway>,
-    server: &Server,
-    own: &[OwnService],
-) -> Result<Arc<GatewayServer>, String> {
+fn resolved(gateway: &Object<Gateway>, server: &Server, port: u32) -> Result<Arc<GatewayServer>, String> {
     let declared = server.port.as_ref().ok_or("the server has no port, so it is left out")?;
-    let port = own
-        .iter()
-        .filter(|own| own.service.labels.value(PORT_TRANSLATION_OFF).is_none())
-        .find(|own| own.port.number == declared.number)
-        .map_or(declared.number, |own| own.target_port);
     let meta = &gateway.meta;
     if server.tls.as_ref().is_some_and(|tls| TlSmode::try_from(tls.mode).is_err()) {
         return Err("its TLS mode is unknown, so the server is left out".to_owned());

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use config::Object;
 use mesh::{Base, Mesh, Reader};
 use serde_json::{Value, json};
 
 use super::{MergedGateway, merge};
-use proto::istio::networking::Gateway;
 
 fn gateway(name: &str, servers: &Value) -> Value {
     json!({"apiVersion": "networking.istio.io/v1", "kind": "Gateway",
@@ -31,8 +29,7 @@ fn merged(gateways: &[Value]) -> MergedGateway {
     let objects = gateways.iter().map(|object| config::parse(object.clone(), "test").unwrap().unwrap());
     let mesh = Mesh::build(objects.collect(), Arc::new(Base::default()));
     let reader = Reader::new(&mesh);
-    let found: Vec<Arc<Object<Gateway>>> = reader.gateways(&"edge".into(), &model::Labels::default());
-    merge(&found, &[])
+    merge(&reader.gateways(&"edge".into(), &model::Labels::default(), &[]), &[])
 }
 
 fn groups(gateway: &MergedGateway) -> Vec<String> {
