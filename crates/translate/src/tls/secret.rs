@@ -14,6 +14,8 @@ const FILES_SOCKET: &str = "sds-files-grpc";
 pub const CREDENTIAL_SOCKET: &str = "sds-external";
 const SDS_SCHEME: &str = "sds://";
 const BUILTIN: &str = "builtin://";
+/// A secret that nobody has: what it is for fails.
+const INVALID: &str = "invalid://";
 
 /// The workload's own certificate.
 pub fn workload_certificate() -> envoy::tls::SdsSecretConfig {
@@ -42,11 +44,11 @@ pub fn credential(name: &str, suffix: &str, own_socket: bool) -> envoy::tls::Sds
     if name == BUILTIN {
         return if suffix.is_empty() { workload_certificate() } else { workload_roots() };
     }
-    let full = format!("{name}{suffix}");
+    let full = if name == INVALID { INVALID.to_owned() } else { format!("{name}{suffix}") };
     if name.starts_with(SDS_SCHEME) && own_socket {
         return secret(&full, agent(CREDENTIAL_SOCKET, false));
     }
-    let verbatim = ["kubernetes://", "kubernetes-gateway://", "configmap://", "invalid://", BUILTIN]
+    let verbatim = ["kubernetes://", "kubernetes-gateway://", "configmap://", INVALID, BUILTIN]
         .iter()
         .any(|scheme| full.starts_with(scheme));
     let stripped = full.strip_prefix(SDS_SCHEME).unwrap_or(&full);

@@ -17,12 +17,18 @@ use crate::listener::tcp_route::{self, ProtocolFilter};
 pub(super) fn tcp(ctx: &Context<'_>, server: &GatewayServer) -> Option<TcpContent> {
     let from_mesh = server.tls_mode() == Some(TlSmode::IstioMutual);
     bound(ctx, server).find_map(|virtual_service| {
-        let route = virtual_service.spec.tcp.iter().find(|route| {
-            let fits = route.r#match.is_empty()
-                || route.r#match.iter().any(|wanted| fits(server, wanted.port, &wanted.gateways));
-            fits && !route.route.is_empty()
-        })?;
-        let proxy = tcp_route::routed(ctx, virtual_service, &route.route, server.declared_port)?;
+        let tcp = virtual_service.spec.tcp.iter().filter(|route| {
+            route.r#match.is_empty()
+                || route.r#match.iter().any(|wanted| fits(server, wanted.port, &wanted.gateways))
+        });
+        // A TLSRoute also says where streams go that come without their TLS.
+        let tls = virtual_service.spec.tls.iter().filter(|route| {
+            virtual_service.is_tls_route
+                && route.r#match.iter().any(|wanted| fits(server, wanted.port, &wanted.gateways))
+        });
+        let destinations = tcp.map(|route| &route.route).chain(tls.map(|route| &route.route));
+        let to = destinations.into_iter().find(|to| !to.is_empty())?;
+        let proxy = tcp_route::routed(ctx, virtual_service, to, server.declared_port)?;
         Some(TcpContent {
             proxy,
             protocol: ProtocolFilter::of(ctx, server.protocol),
