@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use world::{World, endpoint_slice, proxy, service, virtual_service};
+use world::{World, endpoint_slice, proxy, router, service, virtual_service};
 use xds::ResourceType;
 
 /// One edit: an object appears, changes or goes.
@@ -23,7 +23,7 @@ const NAMESPACES: [&str; 2] = ["apps", "other"];
 fn object() -> impl Strategy<Value = Value> {
     let name = 0..4_usize;
     let namespace = 0..NAMESPACES.len();
-    (name, namespace, 0..18_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+    (name, namespace, 0..26_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
         let ns = NAMESPACES[namespace];
         let name = format!("s{name}");
         let meta = json!({"name": name, "namespace": ns});
@@ -77,12 +77,68 @@ fn object() -> impl Strategy<Value = Value> {
             16 => json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin", "metadata": meta,
                 "spec": {"url": "oci://a.example/b:1", "phase": (["AUTHN", "AUTHZ", "STATS"][variant]),
                     "priority": variant, "selector": {"matchLabels": {"app": "s1"}}}}),
+            17..=24 => gateway_api(&name, ns, kind, variant),
             _ => networking(
                 "WorkloadEntry",
                 json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),
             ),
         }
     })
+}
+
+/// Objects of the Gateway API and an Ingress, which stand for other objects together with what they refer to.
+fn gateway_api(name: &str, ns: &str, kind: usize, variant: usize) -> Value {
+    let meta = json!({"name": name, "namespace": ns});
+    let object = |kind: &str, spec: Value| json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": meta, "spec": spec});
+    let backend = |name: &str| json!({"name": name, "namespace": NAMESPACES[variant % 2], "port": 80});
+    match kind {
+        17 => object(
+            "Gateway",
+            json!({"gatewayClassName": (["istio", "istio", "another"][variant]),
+                "addresses": [{"type": "Hostname", "value": "s1"}],
+                "allowedListeners": {"namespaces": {"from": "All"}},
+                "listeners": [
+                    {"name": "a", "port": 80, "protocol": "HTTP",
+                        "allowedRoutes": {"namespaces": {"from": (["All", "Same", "Selector"][variant]),
+                            "selector": {"matchLabels": {"team": "t1"}}}}},
+                    {"name": "b", "port": 90, "protocol": "HTTPS",
+                        "tls": {"certificateRefs": [{"name": "s0", "namespace": "other"}]}}]}),
+        ),
+        18 => object(
+            "HTTPRoute",
+            json!({"parentRefs": [{"name": "s1", "namespace": "apps"}, {"group": "", "kind": "Service", "name": "s2"}],
+                "hostnames": (["a.test", "*.test", "b.test"][..=variant]),
+                "rules": [{"backendRefs": [backend("s2"), backend("s3")]}]}),
+        ),
+        19 => object(
+            "GRPCRoute",
+            json!({"parentRefs": [{"name": "s1", "namespace": "apps", "sectionName": (["a", "b", "c"][variant])}],
+                "rules": [{"matches": [{"method": {"service": "x"}}], "backendRefs": [backend("s2")]}]}),
+        ),
+        20 => object(
+            "ReferenceGrant",
+            json!({"from": [{"group": "gateway.networking.k8s.io", "kind": (["HTTPRoute", "GRPCRoute", "Gateway"][variant]),
+                    "namespace": NAMESPACES[variant % 2]}],
+                "to": [{"group": "", "kind": "Service"}, {"group": "", "kind": "Secret"}]}),
+        ),
+        21 => object(
+            "BackendTLSPolicy",
+            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "s2"}],
+                "validation": {"hostname": format!("v{variant}.test"),
+                    "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": name}]}}),
+        ),
+        22 => object(
+            "ListenerSet",
+            json!({"parentRef": {"name": "s1", "namespace": "apps"},
+                "listeners": [{"name": "c", "port": ([80, 90, 81][variant]), "protocol": "HTTP", "hostname": "c.test"}]}),
+        ),
+        23 => json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta,
+            "data": {(["ca.crt", "other", "cacert"][variant]): "x"}}),
+        _ => json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": name, "namespace": ns, "annotations": {"kubernetes.io/ingress.class": (["istio", "istio", "x"][variant])}},
+            "spec": {"rules": [{"host": "i.test", "http": {"paths": [{"path": "/", "pathType": "Prefix",
+                "backend": {"service": {"name": name, "port": {"name": (["http", "tcp", "http"][variant])}}}}]}}]}}),
+    }
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -107,7 +163,10 @@ fn contents(world: &World, proxy: u64) -> BTreeMap<(&'static str, String), Strin
 fn proxies() -> Vec<scope::Proxy> {
     let mut second = proxy("p1", "other");
     second.labels = model::Labels::from([("app", "s1")]);
-    vec![proxy("p0", "apps"), second]
+    // Behind the Service that Gateways name, and selected by what Ingresses become.
+    let mut third = router("p2", "apps");
+    third.labels = model::Labels::from([("app", "s1"), ("istio", "ingressgateway")]);
+    vec![proxy("p0", "apps"), second, third]
 }
 
 fn key(object: &Value) -> (String, String, String) {

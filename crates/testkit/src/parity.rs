@@ -72,6 +72,14 @@ impl Scenario {
             objects.extend(documents(&file)?);
         }
         objects.extend(documents(&golden.join("endpointslices.yaml"))?);
+        let written = golden.join("objects.yaml");
+        if written.is_file() {
+            // What a controller wrote was there while proxies were served.
+            let written = documents(&written)?.into_iter();
+            let new: Vec<Value> =
+                written.filter(|new| !objects.iter().any(|known| is_same_object(known, new))).collect();
+            objects.extend(new);
+        }
         objects.iter_mut().skip(base).for_each(|object| created(object, "2026-01-02T00:00:00Z"));
         let own = |file: &str| {
             let path = folder.join(file);

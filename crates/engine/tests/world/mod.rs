@@ -51,10 +51,19 @@ impl World {
 
 /// A sidecar.
 pub fn proxy(name: &str, namespace: &str) -> Proxy {
+    workload("sidecar", name, namespace)
+}
+
+/// A gateway.
+pub fn router(name: &str, namespace: &str) -> Proxy {
+    workload("router", name, namespace)
+}
+
+fn workload(kind: &str, name: &str, namespace: &str) -> Proxy {
     let number = name.bytes().fold(0_u32, |sum, byte| (sum * 10 + u32::from(byte)) % 250);
     let ip = format!("10.9.0.{}", number + 1);
     Proxy::parse(&scope::Node {
-        id: format!("sidecar~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
+        id: format!("{kind}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
         cluster: format!("app.{namespace}"),
         metadata: json!({"NAMESPACE": namespace, "ISTIO_VERSION": "1.30.0", "CLUSTER_ID": "Kubernetes",
             "DNS_CAPTURE": "true", "NAME": name, "INSTANCE_IPS": ip,
