@@ -17,21 +17,22 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::transport::server::TcpConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::admission::Admission;
+use crate::caller::{Credentials, Gate};
 use crate::listen::Leaving;
 use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
 use debug::DebugTypes;
+use stream::{Proof, Visitor};
 use wire::{Delta, Sotw, Wire};
 
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// The service.
 #[derive(Clone)]
-pub struct Ads(Arc<Shared>);
+pub struct Ads(Arc<Shared>, Option<Arc<Gate>>);
 
 /// What all streams share.
 pub(crate) struct Shared {
@@ -78,16 +79,24 @@ impl Ads {
     ) -> Self {
         let admission = Admission::new(options.max_streams_per_second);
         let throttle = Semaphore::new(options.push_throttle.max(1));
-        Self(Arc::new(Shared {
-            discovery,
-            connections,
-            metrics,
-            options,
-            throttle,
-            debug,
-            admission,
-            stopping: AtomicBool::new(false),
-        }))
+        Self(
+            Arc::new(Shared {
+                discovery,
+                connections,
+                metrics,
+                options,
+                throttle,
+                debug,
+                admission,
+                stopping: AtomicBool::new(false),
+            }),
+            None,
+        )
+    }
+
+    /// The same streams behind a gate: whoever comes through here has proved who they are.
+    pub fn behind(&self, gate: Arc<Gate>) -> Self {
+        Self(Arc::clone(&self.0), Some(gate))
     }
 
     /// The settings.
@@ -157,10 +166,15 @@ impl<W: Wire> StreamingService<W::Request> for Method<W> {
         let ads = self.0.clone();
         Box::pin(async move {
             ads.admit().await?;
-            let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            let credentials = Credentials::of_request(request.metadata(), request.extensions());
+            let proof = match ads.1 {
+                Some(gate) => Some(Proof { caller: gate.authenticate(&credentials).await?, gate }),
+                None => None,
+            };
+            let visitor = Visitor { address: credentials.address, proof };
             let leaving = request.extensions().get::<Leaving>().cloned();
             let (outgoing, responses) = mpsc::channel(1);
-            tokio::spawn(stream::run::<W>(ads.0, peer, leaving, request.into_inner(), outgoing));
+            tokio::spawn(stream::run::<W>(ads.0, visitor, leaving, request.into_inner(), outgoing));
             Ok(Response::new(ReceiverStream::new(responses)))
         })
     }

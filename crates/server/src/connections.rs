@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use ca::Identity;
 use parking_lot::Mutex;
 use scope::Proxy;
 use xds::{
@@ -21,6 +22,8 @@ pub struct Connection {
     pub proxy: Arc<Proxy>,
     /// From where.
     pub peer: Option<SocketAddr>,
+    /// Who it has proved to be; `None` where nobody asked.
+    pub identity: Option<Identity>,
     /// Since when.
     pub connected_at: SystemTime,
     session: Mutex<Session>,
@@ -99,6 +102,7 @@ impl Connections {
         &self,
         proxy: Arc<Proxy>,
         peer: Option<SocketAddr>,
+        identity: Option<Identity>,
         mut options: SessionOptions,
     ) -> Arc<Connection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
@@ -107,6 +111,7 @@ impl Connections {
             id,
             proxy,
             peer,
+            identity,
             connected_at: SystemTime::now(),
             session: Mutex::new(Session::new(options)),
             sent_at: Mutex::default(),

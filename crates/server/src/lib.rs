@@ -1,10 +1,13 @@
-//! The shells that proxies and operators talk to: ADS over gRPC, and readiness, metrics and debug pages over HTTP.
+//! The shells that proxies and operators talk to: ADS and signing over gRPC, in plain text and over TLS; readiness,
+//! metrics and debug pages over HTTP.
 //!
 //! Everything served comes through two ports: `Discovery` gives each connected proxy its snapshots, `DebugSource` the
 //! pages about configuration. What is known here, about connections, is shown by the debug pages of this crate.
 
 mod admission;
 mod ads;
+mod caller;
+mod certificates;
 mod connections;
 mod debug;
 mod http;
@@ -15,12 +18,24 @@ mod port;
 mod process;
 mod spread;
 mod time;
+mod tls;
 
 pub use ads::Ads;
+pub use caller::{
+    Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials, Gate, GateOptions,
+    KeySource, Refusal, Token, TokenAuthenticator,
+};
+pub use certificates::{
+    AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, IssueRefusal, Issuer, KeyKind,
+    LocalIssuer, ServingCertificate, SignError, generate_key, keep_serving_certificate, moment,
+};
 pub use connections::{Connection, Connections};
 pub use debug::Debug;
 pub use http::{Version, monitoring_router, readiness_router};
-pub use listen::{ServeError, serve_ads, serve_ads_over, serve_grpc_over, serve_http};
+pub use listen::{
+    ServeError, serve_ads, serve_ads_over, serve_grpc_over, serve_http, serve_https, serve_secure,
+};
 pub use metrics::Metrics;
 pub use options::AdsOptions;
-pub use port::{DebugSource, Discovery, Published};
+pub use port::{DebugSource, Discovery, Published, Trust};
+pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsPeer, accept_tls};

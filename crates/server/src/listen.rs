@@ -20,10 +20,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
+use tonic::service::Routes;
 use tonic::transport::server::{Connected, TcpIncoming};
 
 use crate::spread::{age, departure};
-use crate::{Ads, AdsOptions};
+use crate::{Ads, AdsOptions, Certificates, TlsIncoming, TlsPeer};
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,27 @@ where
         stopping.stop();
     };
     serve_grpc_over(incoming, ads, &options, stop).await;
+    Ok(())
+}
+
+/// Serves ADS, and certificates where they are signed here, over TLS until `stop` is done.
+pub async fn serve_secure(
+    incoming: TlsIncoming,
+    ads: Ads,
+    certificates: Option<Certificates>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let options = ads.options().clone();
+    let stopping = ads.clone();
+    let stop = async move {
+        stop.await;
+        stopping.stop();
+    };
+    let mut routes = Routes::new(ads);
+    if let Some(certificates) = certificates {
+        routes = routes.add_service(certificates);
+    }
+    serve_grpc_over(incoming, routes, &options, stop).await;
     Ok(())
 }
 
@@ -195,6 +217,18 @@ pub async fn serve_http(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(ServeError::Http)
+}
+
+/// Serves HTTP over TLS until `stop` is done. Handlers find who calls in `ConnectInfo<TlsPeer>`.
+pub async fn serve_https(
+    incoming: TlsIncoming,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    axum::serve(incoming, router.into_make_service_with_connect_info::<TlsPeer>())
         .with_graceful_shutdown(stop)
         .await
         .map_err(ServeError::Http)

@@ -45,6 +45,24 @@ pub trait Discovery: Send + Sync + 'static {
     fn disconnect(&self, id: u64);
 }
 
+/// Who knows which trust domains are ours.
+pub trait Trust: Send + Sync + 'static {
+    /// The one that identities are issued in.
+    fn trust_domain(&self) -> Arc<str>;
+
+    /// Whether identities of this one are taken for ours: it is ours, or an alias of it.
+    fn is_trusted(&self, trust_domain: &str) -> bool {
+        *self.trust_domain() == *trust_domain
+    }
+}
+
+/// One fixed trust domain.
+impl Trust for Arc<str> {
+    fn trust_domain(&self) -> Arc<str> {
+        Arc::clone(self)
+    }
+}
+
 /// Who knows the debug pages that are not about connections.
 pub trait DebugSource: Send + Sync + 'static {
     /// Names of its pages, each with a line of help.

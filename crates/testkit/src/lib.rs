@@ -12,6 +12,7 @@ pub mod http_server;
 mod normalize;
 pub mod parity;
 pub mod process;
+pub mod secure;
 pub mod simulator;
 pub mod statistics;
 pub mod wait;

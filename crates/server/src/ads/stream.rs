@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ca::Identity;
 use prost::Message;
 use proto::type_url;
 use scope::{Node, Proxy, ProxyType};
@@ -16,6 +17,7 @@ use xds::{Outcome, ResourceType, SessionOptions};
 
 use super::Shared;
 use super::wire::Wire;
+use crate::caller::{Caller, Gate};
 use crate::listen::Leaving;
 use crate::{Connection, Published};
 
@@ -25,16 +27,31 @@ const MAX_UNKNOWN_TYPES: usize = 64;
 /// How long a client may take to hear why its stream ends.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
+/// Who opens a stream.
+pub(super) struct Visitor {
+    /// From where.
+    pub(super) address: Option<SocketAddr>,
+    /// `None` where nobody asks for one.
+    pub(super) proof: Option<Proof>,
+}
+
+/// That somebody is who they are, and who believes it.
+pub(super) struct Proof {
+    pub(super) caller: Caller,
+    pub(super) gate: Arc<Gate>,
+}
+
 type Outgoing<W> = mpsc::Sender<Result<<W as Wire>::Response, Status>>;
 
 pub(crate) async fn run<W: Wire>(
     shared: Arc<Shared>,
-    peer: Option<SocketAddr>,
+    visitor: Visitor,
     leaving: Option<Leaving>,
     mut incoming: Streaming<W::Request>,
     outgoing: Outgoing<W>,
 ) {
-    if let Err(status) = serve::<W>(&shared, peer, leaving, &mut incoming, &outgoing).await {
+    let peer = visitor.address;
+    if let Err(status) = serve::<W>(&shared, visitor, leaving, &mut incoming, &outgoing).await {
         tracing::debug!(scope = "ads", ?peer, code = ?status.code(), "stream ends: {}", status.message());
         // The client may have gone already, or never read.
         let _ = timeout(LAST_WORD, outgoing.send(Err(status))).await;
@@ -43,7 +60,7 @@ pub(crate) async fn run<W: Wire>(
 
 async fn serve<W: Wire>(
     shared: &Arc<Shared>,
-    peer: Option<SocketAddr>,
+    visitor: Visitor,
     mut leaving: Option<Leaving>,
     incoming: &mut Streaming<W::Request>,
     outgoing: &Outgoing<W>,
@@ -54,7 +71,11 @@ async fn serve<W: Wire>(
     };
     let Some(first) = first else { return Ok(()) };
     let proxy = admit(W::node(&first), shared.options.ambient)?;
-    let mut stream = Stream::<W>::open(shared, proxy, peer, outgoing);
+    let identity = match &visitor.proof {
+        Some(proof) => proof.gate.check_node(&proof.caller, &proxy)?,
+        None => None,
+    };
+    let mut stream = Stream::<W>::open(shared, proxy, visitor.address, identity, outgoing);
     let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
     let mut next = Some(first);
     let mut pushed = false;
@@ -127,13 +148,19 @@ struct Stream<'a, W: Wire> {
 }
 
 impl<'a, W: Wire> Stream<'a, W> {
-    fn open(shared: &'a Shared, proxy: Proxy, peer: Option<SocketAddr>, outgoing: &'a Outgoing<W>) -> Self {
+    fn open(
+        shared: &'a Shared,
+        proxy: Proxy,
+        peer: Option<SocketAddr>,
+        identity: Option<Identity>,
+        outgoing: &'a Outgoing<W>,
+    ) -> Self {
         let options = SessionOptions {
             protocol: W::PROTOCOL,
             nonce_prefix: shared.options.nonce_prefix.clone(),
             always_full: proxy.is_proxyless(),
         };
-        let connection = shared.connections.open(Arc::new(proxy), peer, options);
+        let connection = shared.connections.open(Arc::new(proxy), peer, identity, options);
         shared.metrics.proxies.with_label_values(&[version(&connection)]).inc();
         tracing::info!(scope = "ads", connection = connection.name(), ?peer, "proxy connected");
         Self { shared, connection, outgoing, unknown_types: BTreeSet::new() }

@@ -4,6 +4,7 @@
 mod ads;
 mod envoy;
 mod http;
+mod secure;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
