@@ -73,9 +73,13 @@ pub(crate) struct Discovery {
     /// Plaintext ADS; empty turns it off.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     pub(crate) grpc_addr: String,
-    /// ADS over TLS; not served yet.
+    /// ADS and signing of workload certificates over TLS; empty turns it off.
     #[arg(long = "secureGRPCAddr", default_value = ":15012")]
     pub(crate) secure_grpc_addr: String,
+    /// Folder in which a root of our own is kept where there is no Kubernetes and nothing is plugged in; workloads
+    /// trust its ca-cert.pem. Unset means a new root at each start.
+    #[arg(long = "caRootFolder", value_name = "FOLDER")]
+    pub(crate) ca_root_folder: Option<PathBuf>,
     /// Webhooks; not served yet.
     #[arg(long = "httpsAddr", default_value = ":15017")]
     pub(crate) https_addr: String,

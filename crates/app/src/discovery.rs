@@ -10,7 +10,10 @@ use config::SourceEvent;
 use file_io::FolderSource;
 use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
-use server::{Ads, AdsOptions, Connections, Debug, Metrics, Version, monitoring_router, readiness_router};
+use server::{
+    Ads, AdsOptions, CertificateMetrics, Connections, Debug, Metrics, Version, monitoring_router,
+    readiness_router,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,12 +22,13 @@ use crate::cli::Discovery;
 use crate::control::{Control, Event};
 use crate::features::{debounce, features, parse_flag, push_throttle};
 use crate::leadership::Leadership;
+use crate::security::{self, Secure};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::{addresses, logging, version};
 
 /// Servers that run until they are told to stop.
-type Tasks = tokio::task::JoinSet<Result<(), server::ServeError>>;
+type Tasks = tokio::task::JoinSet<Result<()>>;
 
 /// How long answers over HTTP may take to end once all streams are gone.
 const LAST_PROBES: Duration = Duration::from_millis(500);
@@ -44,6 +48,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let (debounce, more) = debounce(&environment);
     problems.extend(more);
     let (throttle, more) = push_throttle(&environment, n_cores);
+    problems.extend(more);
+    let (security_settings, more) = security::Settings::read(&environment, options.ca_root_folder.clone())?;
     problems.extend(more);
     for problem in problems {
         tracing::warn!("{problem}");
@@ -81,10 +87,12 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         readiness = monitoring_router_at_readiness(readiness, monitoring);
     } else {
         let listener = listen(&options.monitoring_addr, "--monitoringAddr").await?;
-        http.spawn(server::serve_http(listener, monitoring, until(http_stopped.clone())));
+        let serving = server::serve_http(listener, monitoring, until(http_stopped.clone()));
+        http.spawn(async move { Ok(serving.await?) });
     }
     let listener = listen(&options.http_addr, "--httpAddr").await?;
-    http.spawn(server::serve_http(listener, readiness, until(http_stopped)));
+    let serving = server::serve_http(listener, readiness, until(http_stopped));
+    http.spawn(async move { Ok(serving.await?) });
 
     let folder = match &options.config_dir {
         Some(folder) => {
@@ -106,12 +114,13 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         None
     };
 
-    if !options.grpc_addr.is_empty() {
+    let serves_grpc = !options.grpc_addr.is_empty() || !options.secure_grpc_addr.is_empty();
+    if serves_grpc {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ads = Ads::new(
             ports,
             connections,
-            metrics,
+            metrics.clone(),
             AdsOptions {
                 max_streams_per_second: u32::try_from(AdsOptions::limit_for(n_cores)).unwrap_or(u32::MAX),
                 push_throttle: throttle,
@@ -124,13 +133,36 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 ..AdsOptions::default()
             },
         );
-        let listener = listen(&options.grpc_addr, "--grpcAddr").await?;
-        tasks.spawn(server::serve_ads(listener, ads, until(stopped)));
+        let gate = security::gate(&security_settings, Arc::clone(&state) as _)?;
+        let plain = if security_settings.authenticate_plaintext {
+            ads.behind(Arc::clone(&gate))
+        } else {
+            ads.clone()
+        };
+        if !options.secure_grpc_addr.is_empty() {
+            let listener = listen(&options.secure_grpc_addr, "--secureGRPCAddr").await?;
+            security_settings.check()?;
+            let secure = Secure {
+                settings: security_settings,
+                state: Arc::clone(&state),
+                ads,
+                gate,
+                metrics: CertificateMetrics::new(metrics.registry()).context("the metrics of the CA")?,
+                namespace: options.namespace.clone(),
+                revision: options.revision.clone(),
+            };
+            tasks.spawn(secure.serve(listener, until(stopped.clone())));
+        }
+        if !options.grpc_addr.is_empty() {
+            let listener = listen(&options.grpc_addr, "--grpcAddr").await?;
+            let serving = server::serve_ads(listener, plain, until(stopped));
+            tasks.spawn(async move { Ok(serving.await?) });
+        }
     }
 
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
     let ended = async |set: &mut Tasks| match set.join_next().await {
-        Some(Ok(ended)) => ended.map_err(Into::into),
+        Some(Ok(ended)) => ended,
         Some(Err(error)) => Err(error.into()),
         None => std::future::pending().await,
     };

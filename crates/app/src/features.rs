@@ -96,9 +96,10 @@ pub(crate) fn parse_flag(
     value
 }
 
-struct Source<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<String>,
+/// Reads variables one by one and remembers what could not be read.
+pub(crate) struct Source<'a> {
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl Source<'_> {
@@ -110,11 +111,11 @@ impl Source<'_> {
         }
     }
 
-    fn text(&mut self, name: &str, into: &mut String) {
+    pub(crate) fn text(&mut self, name: &str, into: &mut String) {
         self.read(name, |text| Some(text.to_owned()), "text", into);
     }
 
-    fn flag(&mut self, name: &str, into: &mut bool) {
+    pub(crate) fn flag(&mut self, name: &str, into: &mut bool) {
         let parse = |text: &str| match text {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -123,11 +124,11 @@ impl Source<'_> {
         self.read(name, parse, "true or false", into);
     }
 
-    fn number<T: std::str::FromStr>(&mut self, name: &str, into: &mut T) {
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, name: &str, into: &mut T) {
         self.read(name, |text| text.parse().ok(), "a number", into);
     }
 
-    fn duration(&mut self, name: &str, into: &mut Duration) {
+    pub(crate) fn duration(&mut self, name: &str, into: &mut Duration) {
         self.read(name, parse_duration, "a duration such as 100ms or 1m30s", into);
     }
 }

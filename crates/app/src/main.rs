@@ -10,6 +10,7 @@ mod heartbeat;
 mod leadership;
 mod logging;
 mod request;
+mod security;
 mod sources;
 mod state;
 

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use config::Rejection;
-use mesh::Mesh;
+use mesh::{Mesh, MeshSettings, Reader};
 use model::Issue;
 use parking_lot::Mutex;
 use scope::Proxy;
 use serde_json::{Value, json};
-use server::{DebugSource, Discovery, Published};
+use server::{DebugSource, Discovery, Published, Trust};
 use tokio::sync::watch;
 
 use crate::control::Event;
@@ -24,7 +24,7 @@ use crate::heartbeat::Heartbeat;
 /// What others may see of the control thread.
 #[derive(Default)]
 pub(crate) struct State {
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
     stopping: AtomicBool,
     pub(crate) heartbeat: Heartbeat,
     mesh: ArcSwapOption<Mesh>,
@@ -36,7 +36,12 @@ pub(crate) struct State {
 impl State {
     /// Whether every source was read and committed once.
     pub(crate) fn has_committed(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        *self.ready.borrow()
+    }
+
+    /// Returns once every source was read and committed.
+    pub(crate) async fn until_committed(&self) {
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
     /// Whether proxies are served, seen at this moment: not before everything was read, not while the control thread
@@ -58,7 +63,7 @@ impl State {
     /// A commit is done; the first one makes the process ready.
     pub(crate) fn committed(&self, mesh: Mesh) {
         self.mesh.store(Some(Arc::new(mesh)));
-        self.ready.store(true, Ordering::Release);
+        self.ready.send_replace(true);
         self.commits.send_modify(|n_commits| *n_commits += 1);
     }
 
@@ -111,6 +116,35 @@ impl Discovery for Ports {
 
     fn disconnect(&self, id: u64) {
         let _ = self.events.send(Event::Disconnect { id });
+    }
+}
+
+impl State {
+    fn settings(&self) -> Option<Arc<MeshSettings>> {
+        self.mesh.load().as_deref().map(|mesh| Arc::clone(Reader::new(mesh).settings()))
+    }
+
+    /// The host that proxies reach the control plane at, with its port; empty where none is set.
+    pub(crate) fn discovery_address(&self) -> String {
+        let settings = self.settings();
+        let proxy = settings.as_ref().and_then(|settings| settings.config.default_config.as_ref());
+        proxy.map(|proxy| proxy.discovery_address.clone()).unwrap_or_default()
+    }
+}
+
+impl Trust for State {
+    fn trust_domain(&self) -> Arc<str> {
+        self.settings().map_or_else(|| "cluster.local".into(), |settings| settings.trust_domain().into())
+    }
+
+    fn is_trusted(&self, trust_domain: &str) -> bool {
+        match self.settings() {
+            Some(settings) => {
+                settings.trust_domain() == trust_domain
+                    || settings.config.trust_domain_aliases.iter().any(|alias| alias == trust_domain)
+            }
+            None => false,
+        }
     }
 }
 

@@ -8,9 +8,11 @@
 
 mod catalog;
 mod documents;
+mod flat;
 mod scan;
 mod source;
 
+pub use flat::{read_flat, write_private};
 pub use source::{FolderError, FolderSource};
 
 #[cfg(test)]

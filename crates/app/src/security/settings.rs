@@ -1,0 +1,126 @@
+//! Settings of the CA and of authentication by the names that istiod has for them (platform specification, 1.6).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ca::{Lifetimes, TokenRule};
+use serde_json::Value;
+
+use crate::features::Source;
+
+/// Settings of the CA and of authentication.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `ENABLE_CA_SERVER`
+    pub(crate) sign: bool,
+    /// `ROOT_CA_DIR`
+    pub(crate) root_ca_dir: PathBuf,
+    /// `--caRootFolder`
+    pub(crate) root_folder: Option<PathBuf>,
+    /// `DEFAULT_WORKLOAD_CERT_TTL`, `MAX_WORKLOAD_CERT_TTL`
+    pub(crate) lifetimes: Lifetimes,
+    /// `CITADEL_SELF_SIGNED_CA_CERT_TTL`, in seconds
+    pub(crate) root_lifetime: i64,
+    /// The same for what our own ports serve.
+    pub(crate) serving_lifetime: i64,
+    /// `CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE`
+    pub(crate) root_key_bits: usize,
+    /// `JWT_RULE`: whose tokens are taken, and the keys as JSON.
+    pub(crate) token_rule: Option<(TokenRule, String)>,
+    /// `PILOT_ENABLE_XDS_IDENTITY_CHECK`
+    pub(crate) check_nodes: bool,
+    /// `XDS_AUTH`
+    pub(crate) authenticate: bool,
+    /// `XDS_AUTH_PLAINTEXT`
+    pub(crate) authenticate_plaintext: bool,
+    /// `ISTIOD_CUSTOM_HOST`
+    pub(crate) custom_hosts: Vec<String>,
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl Settings {
+    /// Reads them through `variable`. Returns what could not be read, too.
+    pub(crate) fn read(
+        variable: &dyn Fn(&str) -> Option<String>,
+        root_folder: Option<PathBuf>,
+    ) -> Result<(Self, Vec<String>)> {
+        let mut source = Source { variable, problems: Vec::new() };
+        let mut flag = |name: &str, default: bool| {
+            let mut value = default;
+            source.flag(name, &mut value);
+            value
+        };
+        let sign = flag("ENABLE_CA_SERVER", true);
+        let check_nodes = flag("PILOT_ENABLE_XDS_IDENTITY_CHECK", true);
+        let authenticate = flag("XDS_AUTH", true);
+        let authenticate_plaintext = flag("XDS_AUTH_PLAINTEXT", false);
+        let mut seconds = |name: &str, default: u64| {
+            let mut value = Duration::from_secs(default);
+            source.duration(name, &mut value);
+            value.as_secs() as i64
+        };
+        let lifetimes = Lifetimes {
+            default: seconds("DEFAULT_WORKLOAD_CERT_TTL", DAY),
+            max: seconds("MAX_WORKLOAD_CERT_TTL", 90 * DAY),
+        };
+        let root_lifetime = seconds("CITADEL_SELF_SIGNED_CA_CERT_TTL", 3650 * DAY);
+        let mut root_key_bits = 2048;
+        source.number("CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", &mut root_key_bits);
+        let mut text = |name: &str, default: &str| {
+            let mut value = default.to_owned();
+            source.text(name, &mut value);
+            value
+        };
+        let root_ca_dir = PathBuf::from(text("ROOT_CA_DIR", "./etc/cacerts"));
+        let audiences = list(&text("TOKEN_AUDIENCES", "istio-ca"));
+        let custom_hosts = list(&text("ISTIOD_CUSTOM_HOST", ""));
+        let rule = text("JWT_RULE", "");
+        let token_rule =
+            if rule.is_empty() { None } else { Some(token_rule(&rule, &audiences).context("JWT_RULE")?) };
+        let settings = Self {
+            sign,
+            root_ca_dir,
+            root_folder,
+            lifetimes,
+            root_lifetime,
+            serving_lifetime: root_lifetime,
+            root_key_bits,
+            token_rule,
+            check_nodes,
+            authenticate,
+            authenticate_plaintext,
+            custom_hosts,
+        };
+        Ok((settings, source.problems))
+    }
+}
+
+/// The parts of a list, without blanks and empty ones.
+pub(super) fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// `{issuer, jwks_uri, audiences}`; the keys may also be given in place as `jwks`, and the address be that of a file.
+fn token_rule(text: &str, audiences: &[String]) -> Result<(TokenRule, String)> {
+    let rule: Value = serde_json::from_str(text).context("it is not JSON")?;
+    let field = |names: [&str; 2]| names.iter().find_map(|name| rule[*name].as_str());
+    let issuer = rule["issuer"].as_str().context("the issuer is missing")?.to_owned();
+    let own: Vec<String> = rule["audiences"]
+        .as_array()
+        .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .unwrap_or_default();
+    let keys = match (field(["jwks", "jwks"]), field(["jwks_uri", "jwksUri"])) {
+        (Some(keys), _) => keys.to_owned(),
+        (None, Some(address)) => {
+            let file = address.strip_prefix("file://").with_context(|| {
+                format!("keys are not fetched from {address} yet; give them as jwks, or as file://…")
+            })?;
+            std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?
+        }
+        (None, None) => anyhow::bail!("there is neither jwks nor jwks_uri"),
+    };
+    let audiences = if own.is_empty() { audiences.to_vec() } else { own };
+    Ok((TokenRule { issuer, audiences }, keys))
+}
