@@ -46,8 +46,15 @@ impl Election {
     pub fn start(client: Client, lock: Lock, identity: impl Into<String>, timing: Timing) -> Self {
         let (sender, is_leader) = watch::channel(false);
         let (stop, stopped) = oneshot::channel();
-        let candidate =
-            Candidate { client, lock, identity: identity.into(), timing, seen: None, renewed: None };
+        let candidate = Candidate {
+            client,
+            lock,
+            identity: identity.into(),
+            timing,
+            seen: None,
+            renewed: None,
+            told: String::new(),
+        };
         let task = tokio::spawn(candidate.run(sender, stopped));
         Self { is_leader, stop: Some(stop), task: Some(task) }
     }
@@ -85,6 +92,8 @@ struct Candidate {
     seen: Option<(Record, Instant)>,
     /// When we renewed last.
     renewed: Option<Instant>,
+    /// The failure that was told last.
+    told: String,
 }
 
 impl Candidate {
@@ -92,10 +101,12 @@ impl Candidate {
         loop {
             // An attempt that hangs must not hide that the lease runs out.
             match tokio::time::timeout(self.timing.renew, self.attempt()).await {
-                Ok(Ok(true)) => self.renewed = Some(Instant::now()),
-                Ok(Ok(false)) => self.renewed = None,
-                Ok(Err(fault)) => tracing::debug!("{}: {}", self.lock, fault.message()),
-                Err(_) => tracing::debug!("{}: no answer", self.lock),
+                Ok(Ok(is_ours)) => {
+                    self.renewed = is_ours.then(Instant::now);
+                    self.told.clear();
+                }
+                Ok(Err(fault)) => self.tell(fault.message()),
+                Err(_) => self.tell("no answer"),
             }
             let leads = self.renewed.is_some_and(|at| at.elapsed() < self.timing.renew);
             if is_leader.send_if_modified(|now| std::mem::replace(now, leads) != leads) {
@@ -118,6 +129,14 @@ impl Candidate {
             if !matches!(given_back, Ok(Ok(()))) {
                 tracing::warn!("{} could not be given back; it will run out", self.lock);
             }
+        }
+    }
+
+    /// Says once for each reason why the lock cannot be asked for: nobody else would say that nothing is written.
+    fn tell(&mut self, reason: &str) {
+        if self.told != reason {
+            tracing::warn!("{} cannot be had or kept at present: {reason}", self.lock);
+            reason.clone_into(&mut self.told);
         }
     }
 
