@@ -49,13 +49,14 @@ pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {
         .iter()
         .filter_map(|name| translate::extension::generate(ctx, name))
         .collect();
+    let sent = |resources: Vec<Resource>| resources.into_iter().filter(|r| !r.piece.is_refused).collect();
     Generated {
-        clusters,
-        endpoints,
-        listeners,
-        routes,
+        clusters: sent(clusters),
+        endpoints: sent(endpoints),
+        listeners: sent(listeners),
+        routes: sent(routes),
         name_table: translate::name_table::generate(ctx),
-        extensions,
+        extensions: sent(extensions),
     }
 }
 

@@ -158,7 +158,7 @@ impl Class {
             };
             let group = Group { resources: made.into_iter().collect(), reads: reader.take_reads() };
             readers.resource_read(key.0, &key.1, &group.reads);
-            match group.resources.first() {
+            match group.resources.first().filter(|resource| !resource.piece.is_refused) {
                 Some(resource) => builder.insert(resource_type(key.0), to_xds(resource)),
                 None => builder.remove(resource_type(key.0), &key.1),
             };
@@ -199,9 +199,10 @@ fn to_xds(resource: &Resource) -> xds::Resource {
     xds::Resource::new(Arc::clone(&resource.name), resource.piece.bytes.clone())
 }
 
-/// Puts a whole type in place; what is unchanged keeps its place in memory.
+/// Puts a whole type in place, but what Envoy would refuse; what is unchanged keeps its place in memory.
 fn replace(builder: &mut xds::SnapshotBuilder, kind: ResourceType, resources: &[Resource]) {
-    let names: BTreeSet<&str> = resources.iter().map(|resource| &*resource.name).collect();
+    let sent = || resources.iter().filter(|resource| !resource.piece.is_refused);
+    let names: BTreeSet<&str> = sent().map(|resource| &*resource.name).collect();
     let gone: Vec<Arc<str>> = builder
         .resources(kind)
         .iter()
@@ -211,7 +212,7 @@ fn replace(builder: &mut xds::SnapshotBuilder, kind: ResourceType, resources: &[
     for name in gone {
         builder.remove(kind, &name);
     }
-    for resource in resources {
+    for resource in sent() {
         let known = builder.resources(kind).resource(&resource.name);
         if known.is_none_or(|known| known.fingerprint() != resource.piece.fingerprint) {
             builder.insert(kind, to_xds(resource));

@@ -25,7 +25,28 @@ impl Mesh {
                 }
             }
         }
+        issues.extend(self.hosts_of_everything());
         issues
+    }
+
+    /// The host `*` where sidecars would need it: there it is left out, since they have a rule for unknown hosts.
+    fn hosts_of_everything(&self) -> Vec<Issue> {
+        let store = self.store();
+        let services = store.virtual_services().iter().filter(|object| {
+            object.spec.gateways.is_empty() || object.spec.gateways.iter().any(|gateway| gateway == "mesh")
+        });
+        let rows = services.map(|object| ("VirtualService", &object.meta, &object.spec.hosts));
+        let entries = store.service_entries().iter();
+        rows.chain(entries.map(|object| ("ServiceEntry", &object.meta, &object.spec.hosts)))
+            .filter_map(|(kind, meta, hosts)| {
+                let index = hosts.iter().position(|host| host == "*")?;
+                Some(Issue {
+                    object: format!("{kind} {}/{}", meta.namespace, meta.name),
+                    path: format!("spec.hosts[{index}]"),
+                    message: "`*` cannot be a host in the mesh; sidecars do without it".to_owned(),
+                })
+            })
+            .collect()
     }
 
     fn has_service(&self, host: &str, namespace: &Namespace) -> bool {

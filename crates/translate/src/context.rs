@@ -9,7 +9,7 @@ use prost::Name;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use scope::{ProxyClass, ProxyScope};
 
-use crate::{Input, Piece, Resource};
+use crate::{Input, Piece, Resource, fit};
 
 /// The cache from inputs to bytes. The engine owns it; a piece lives as long as some snapshot holds it.
 pub trait RenderCache {
@@ -42,24 +42,21 @@ impl<'a> Context<'a> {
     /// The bare message of an input, to be put into another one; rendered if no one needed it before.
     pub fn piece<I: Input>(&self, input: &I) -> Arc<Piece> {
         self.cache.piece(Fingerprint::of_hash(&(I::TAG, "piece", input)), I::TAG, &mut || {
-            let rendered = input.render();
-            Piece::new(proto::pack::bytes(&rendered.message), rendered.references, rendered.issues)
+            Piece::of(fit::render(input), |bytes| bytes)
         })
     }
 
     /// The resource of that name made of an input: its bytes are an encoded `google.protobuf.Any`.
     pub fn resource<I: Input>(&self, name: impl Into<Arc<str>>, input: &I) -> Resource {
         let piece = self.cache.piece(Fingerprint::of_hash(&(I::TAG, "resource", input)), I::TAG, &mut || {
-            let rendered = input.render();
-            let bytes = any(&I::Output::type_url(), &[&proto::pack::bytes(&rendered.message)]);
-            Piece::new(bytes, rendered.references, rendered.issues)
+            Piece::of(fit::render(input), |bytes| any(&I::Output::type_url(), &[&bytes]))
         });
         Resource { name: name.into(), piece }
     }
 
     /// A resource put together from pieces: `head` holds all its fields but the repeated message field `field`,
     /// whose elements are `parts`. Fields of one message may come in any order, so the bytes concatenate; only what
-    /// is new gets rendered.
+    /// is new gets rendered. Parts that Envoy would refuse are left out.
     pub fn assembled<M: Name>(
         &self,
         name: impl Into<Arc<str>>,
@@ -69,12 +66,12 @@ impl<'a> Context<'a> {
         parts: &[Arc<Piece>],
     ) -> Resource {
         let prints: Vec<Fingerprint> = parts.iter().map(|part| part.fingerprint).collect();
-        let references: Vec<_> = parts.iter().map(|p| &p.references).collect();
+        let references: Vec<_> = parts.iter().map(|p| (&p.references, &p.issues, p.is_refused)).collect();
         let key = Fingerprint::of_hash(&(tag, "assembled", head.fingerprint, field, prints, references));
         let piece = self.cache.piece(key, tag, &mut || {
             let mut body = BytesMut::new();
             body.put_slice(&head.bytes);
-            for part in parts {
+            for part in parts.iter().filter(|part| !part.is_refused) {
                 encode_key(field, WireType::LengthDelimited, &mut body);
                 encode_varint(part.bytes.len() as u64, &mut body);
                 body.put_slice(&part.bytes);

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Fingerprint, Issue};
+use proto::constraints::Violation;
+
+use crate::fit::Fit;
 
 /// Everything one message is made of. Its `Hash` must cover everything `render` looks at; facts of the mesh hash by
 /// their fingerprints, so deriving it is enough.
@@ -15,8 +18,27 @@ pub trait Input: Hash {
     /// Tells inputs of different types apart in the cache; the name of the input type.
     const TAG: &'static str;
 
+    /// Whether the message is checked against what Envoy refuses; not where it is no Envoy that gets it as it is.
+    const CHECKED: bool = true;
+
     /// The message, from the input alone.
     fn render(&self) -> Rendered<Self::Output>;
+
+    /// Leaves out the smallest part in which a fault lies that Envoy would refuse; false if no part may go, so that
+    /// the whole message must.
+    fn mend(&self, _message: &mut Self::Output, _broken: &Violation) -> bool {
+        false
+    }
+
+    /// What else Envoy would refuse, beyond the rules of its proto files.
+    fn refusal(&self, _message: &Self::Output) -> Option<Violation> {
+        None
+    }
+
+    /// `Kind namespace/name` and field path of the object that is told of faults; otherwise the message is named.
+    fn owner(&self) -> Option<(String, String)> {
+        None
+    }
 }
 
 /// Another resource that a message names and that must be in the same snapshot.
@@ -67,13 +89,20 @@ pub struct Piece {
     pub references: Arc<[Reference]>,
     /// What the user should know.
     pub issues: Arc<[Issue]>,
+    /// Envoy would refuse it, so it is not to be sent; the issues say why.
+    pub is_refused: bool,
 }
 
 impl Piece {
     /// A piece of these bytes.
     pub fn new(bytes: Bytes, references: Vec<Reference>, issues: Vec<Issue>) -> Self {
         let fingerprint = Fingerprint::of(&bytes);
-        Self { bytes, fingerprint, references: references.into(), issues: issues.into() }
+        Self { bytes, fingerprint, references: references.into(), issues: issues.into(), is_refused: false }
+    }
+
+    /// The piece of a message; `wrap` makes its bytes of the message's.
+    pub(crate) fn of(fit: Fit, wrap: impl Fn(Bytes) -> Bytes) -> Self {
+        Self { is_refused: fit.is_refused, ..Self::new(wrap(fit.bytes), fit.references, fit.issues) }
     }
 }
 

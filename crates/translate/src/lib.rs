@@ -10,6 +10,7 @@ mod context;
 pub mod endpoint;
 mod ext_authz;
 pub mod extension;
+mod fit;
 pub mod hcm;
 mod input;
 mod jwt;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
 use mesh::MeshSettings;
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::google;
 use scope::Dialect;
 
 use super::client::ClientFacts;
 use super::http_protocol::ProtocolOptions;
-use super::{connection_pool, inbound, metadata, stat_name};
+use super::{connection_pool, inbound, mend, metadata, stat_name};
 use crate::{Context, Input, Rendered, Resource, tls};
 
 /// Drops everything.
@@ -104,6 +105,10 @@ impl Input for FixedClusterInput {
             }
         }
         Rendered::plain(cluster)
+    }
+
+    fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
+        mend::mend(message, broken)
     }
 }
 

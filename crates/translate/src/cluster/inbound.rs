@@ -9,6 +9,7 @@ use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
 use istio::networking::ConnectionPoolSettings;
 use mesh::{MergedDestinationRule, MeshSettings, OwnService, Service};
 use model::Protocol;
+use proto::constraints::Violation;
 use proto::{envoy, istio};
 use scope::{InterceptionMode, IpFamilies};
 
@@ -16,7 +17,7 @@ use super::client::ClientFacts;
 use super::http_protocol::ProtocolOptions;
 use super::policy::EffectivePolicy;
 use super::stat_name::{self, Subject};
-use super::{base, connection_pool, metadata, port_override, upstream_protocol};
+use super::{base, connection_pool, mend, metadata, port_override, upstream_protocol};
 use crate::{Context, Input, Rendered, Resource};
 
 /// Envoy's longest duration: such clusters forget no connection.
@@ -223,6 +224,10 @@ impl Input for InboundClusterInput {
         }
         options.finish(&mut cluster);
         Rendered::plain(cluster)
+    }
+
+    fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
+        mend::mend(message, broken)
     }
 }
 

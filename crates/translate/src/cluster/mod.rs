@@ -12,10 +12,12 @@ mod fixed;
 mod http_protocol;
 mod inbound;
 mod load_balancer;
+mod mend;
 mod metadata;
 mod outbound;
 mod outlier_detection;
 pub mod policy;
+pub(crate) mod soundness;
 mod stat_name;
 mod transport;
 

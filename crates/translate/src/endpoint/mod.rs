@@ -20,9 +20,11 @@ mod tests;
 
 use mesh::Resolution;
 use model::Protocol;
+use proto::constraints::Violation;
 use proto::envoy;
 
-use crate::{Context, Input, Rendered, Resource};
+use crate::cluster::soundness;
+use crate::{Context, Input, Rendered, Resource, fit};
 
 pub use cluster_name::ClusterName;
 pub use lb_endpoint::{address, lb_endpoint};
@@ -44,6 +46,15 @@ impl Input for LoadAssignmentInput {
         let endpoints = self.localities.as_ref().map(LocalitiesInput::render).unwrap_or_default();
         let cluster_name = self.cluster.clone();
         Self::Output { cluster_name, endpoints, ..Default::default() }.into()
+    }
+
+    fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
+        fit::leave_out_endpoint(&mut message.endpoints, broken)
+    }
+
+    fn refusal(&self, message: &Self::Output) -> Option<Violation> {
+        soundness::unresolved(&message.endpoints)
+            .map(|path| Violation { path, reason: "the address is no IP address".to_owned() })
     }
 }
 

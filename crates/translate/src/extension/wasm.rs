@@ -46,6 +46,8 @@ struct WasmInput(Arc<Fact<Extension>>);
 impl Input for WasmInput {
     type Output = TypedExtensionConfig;
     const TAG: &'static str = "WasmInput";
+    // The agent fetches the module and gives Envoy the path and the checksum that are not known here.
+    const CHECKED: bool = false;
 
     fn render(&self) -> Rendered<TypedExtensionConfig> {
         let name = resource_name(&self.0);

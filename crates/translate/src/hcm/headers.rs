@@ -54,7 +54,9 @@ fn server_name(headers: &ProxyHeaders, direction: Direction, manager: &mut HttpC
         manager.server_header_transformation = ServerHeaderTransformation::PassThrough as i32;
         return;
     }
-    match server.map_or("", |server| server.value.as_str()) {
+    // A header cannot hold a line break; Envoy would refuse every listener that says so.
+    let fits = |name: &&str| !name.contains(['\0', '\n', '\r']);
+    match server.map(|server| server.value.as_str()).filter(fits).unwrap_or_default() {
         "" if direction == Direction::Outbound => {}
         "" => "istio-envoy".clone_into(&mut manager.server_name),
         own => own.clone_into(&mut manager.server_name),

@@ -117,11 +117,24 @@ fn provider(rule: &JwtRule, clear_route_cache: bool) -> JwtProvider {
     }
 }
 
-/// The keys that tokens are verified with.
+/// The keys that tokens are verified with; without a single one Envoy would refuse every listener that holds the rule,
+/// so then no token is good.
 fn keys(rule: &JwtRule) -> &str {
-    let is_set = serde_json::from_str::<serde_json::Value>(&rule.jwks)
-        .is_ok_and(|keys| keys.get("keys").is_some_and(serde_json::Value::is_array));
-    if is_set { &rule.jwks } else { NO_KEYS }
+    let set = serde_json::from_str::<serde_json::Value>(&rule.jwks).unwrap_or_default();
+    let has_key = set["keys"].as_array().is_some_and(|keys| keys.iter().any(is_key));
+    if has_key { &rule.jwks } else { NO_KEYS }
+}
+
+/// Whether a key has what its type needs.
+fn is_key(key: &serde_json::Value) -> bool {
+    let has = |member: &str| key[member].as_str().is_some_and(|text| !text.is_empty());
+    match key["kty"].as_str() {
+        Some("RSA") => has("n") && has("e"),
+        Some("EC") => has("x") && has("y"),
+        Some("OKP") => has("x"),
+        Some("oct") => has("k"),
+        _ => false,
+    }
 }
 
 /// No token, or a good one, of which several issuers may have issued.

@@ -7,6 +7,7 @@ mod gateway;
 mod inbound;
 pub mod inspector;
 mod outbound;
+pub(crate) mod soundness;
 pub mod tcp_proxy;
 pub mod tcp_route;
 

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use model::Issue;
+use proto::constraints::Violation;
 use proto::envoy::cluster::Cluster;
 use proto::envoy::cluster::cluster::ClusterDiscoveryType;
 use proto::envoy::cluster::cluster::DiscoveryType;
@@ -11,8 +13,8 @@ use proto::istio::networking::envoy_filter::patch::Operation;
 use proto::istio::networking::envoy_filter::{ApplyTo, PatchContext};
 use scope::{EnvoyPatch, ProxyType};
 
-use super::{Added, Base, Patch, Referring, merge, patched, transport_socket, value};
-use crate::cluster::INBOUND_PASSTHROUGH;
+use super::{Added, Base, Patch, Referring, merge, patched, sound, transport_socket, value};
+use crate::cluster::{INBOUND_PASSTHROUGH, soundness};
 use crate::{Context, Input, Reference, Rendered, Resource};
 
 const KINDS: &[ApplyTo] = &[ApplyTo::Cluster];
@@ -115,14 +117,18 @@ impl Input for PatchedCluster {
     const TAG: &'static str = "PatchedCluster";
 
     fn render(&self) -> Rendered<Cluster> {
-        let mut cluster: Cluster = self.base.message();
         let mut issues = self.base.issues();
-        for patch in &self.patches {
-            let laid: Cluster = value(patch);
-            if !transport_socket::merge_of_cluster(&mut cluster, &laid) {
-                merge(&mut cluster, patch, &mut issues);
+        let apply = |patches: &[Patch], issues: &mut Vec<Issue>| {
+            let mut cluster: Cluster = self.base.message();
+            for patch in patches {
+                let laid: Cluster = value(patch);
+                if !transport_socket::merge_of_cluster(&mut cluster, &laid) {
+                    merge(&mut cluster, patch, issues);
+                }
             }
-        }
+            cluster
+        };
+        let cluster = sound(&self.patches, &mut issues, apply, Referring::refusal);
         let mut references = self.base.0.references.to_vec();
         references.retain(|reference| !matches!(reference, Reference::Endpoints(_)));
         references.extend(cluster.references());
@@ -131,6 +137,10 @@ impl Input for PatchedCluster {
 }
 
 impl Referring for Cluster {
+    fn refusal(&self) -> Option<Violation> {
+        soundness::refusal(self)
+    }
+
     fn references(&self) -> Vec<Reference> {
         let is_eds = matches!(
             self.cluster_discovery_type,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use model::Issue;
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::core::config_source::ConfigSourceSpecifier;
 use proto::envoy::listener::filter::ConfigType as FilterConfig;
@@ -14,8 +15,10 @@ use proto::istio::networking::envoy_filter::patch::Operation;
 use proto::istio::networking::envoy_filter::{ApplyTo, ListenerMatch, PatchContext};
 use scope::{Dialect, EnvoyPatch};
 
-use super::{Added, Base, Patch, Referring, filter_chain, list, merge, patched, value};
-use crate::{Context, Input, Reference, Rendered, Resource, hcm};
+use super::{Added, Base, Patch, Referring, filter_chain, list, merge, patched, sound, value};
+use crate::listener::soundness;
+use crate::route::refusal_of_configuration;
+use crate::{Context, Input, Piece, Reference, Rendered, Resource, hcm};
 
 /// Listeners whose chains stand for ports.
 const VIRTUAL: [&str; 2] = ["virtualInbound", "virtualOutbound"];
@@ -70,10 +73,28 @@ pub(crate) fn listeners(ctx: &Context<'_>, context: PatchContext, listeners: Vec
         // Without a context they would be added twice to a sidecar.
         let elsewhere = patch.context == PatchContext::Any && context == PatchContext::SidecarInbound;
         if patch.apply_to == ApplyTo::Listener && patch.operation == Operation::Add && !elsewhere {
-            made.extend(patched(ctx, &Added::<Listener>::new(patch)));
+            let added: Listener = value(patch);
+            if made.iter().any(|known| clashes(&added, known)) {
+                made.push(left_out(patch, "a listener with that name or address is there already"));
+            } else {
+                made.extend(patched(ctx, &Added::<Listener>::new(patch)));
+            }
         }
     }
     made
+}
+
+/// Whether two listeners have one name or one address.
+fn clashes(added: &Listener, known: &Resource) -> bool {
+    let known: Listener = Base(Arc::clone(&known.piece)).message();
+    added.name == known.name || (added.address.is_some() && added.address == known.address)
+}
+
+/// Nothing to be sent, with what the user should know.
+fn left_out(patch: &Patch, reason: &str) -> Resource {
+    let issue = patch.issue(format!("{reason}; the patch is left out"));
+    let piece = Piece { is_refused: true, ..Piece::new(Default::default(), Vec::new(), vec![issue]) };
+    Resource { name: Arc::from(patch.path.as_str()), piece: Arc::new(piece) }
 }
 
 #[derive(Hash)]
@@ -89,9 +110,13 @@ impl Input for PatchedListener {
     const TAG: &'static str = "PatchedListener";
 
     fn render(&self) -> Rendered<Listener> {
-        let mut listener: Listener = self.base.message();
         let mut issues = self.base.issues();
-        self.apply(&mut listener, &mut issues);
+        let apply = |patches: &[Patch], issues: &mut Vec<Issue>| {
+            let mut listener: Listener = self.base.message();
+            self.apply(patches, &mut listener, issues);
+            listener
+        };
+        let listener = sound(&self.patches, &mut issues, apply, Referring::refusal);
         let found = listener.references();
         let mut references: Vec<Reference> = self.base.0.references.to_vec();
         references.retain(|reference| !matches!(reference, Reference::Routes(_) | Reference::Extension(_)));
@@ -102,12 +127,15 @@ impl Input for PatchedListener {
 
 impl PatchedListener {
     /// A listener without a name is one that was removed.
-    fn apply(&self, listener: &mut Listener, issues: &mut Vec<Issue>) {
-        let routes: Vec<&EnvoyPatch> = self.of(ROUTE_KINDS).collect();
+    fn apply(&self, patches: &[Patch], listener: &mut Listener, issues: &mut Vec<Issue>) {
+        let of = |kinds: &'static [ApplyTo]| {
+            patches.iter().map(AsRef::as_ref).filter(|patch: &&EnvoyPatch| kinds.contains(&patch.apply_to))
+        };
+        let routes: Vec<&EnvoyPatch> = of(ROUTE_KINDS).collect();
         if !routes.is_empty() {
             filter_chain::patch_inline_routes(listener, self.context, &routes, issues);
         }
-        for patch in self.of(&[ApplyTo::Listener]) {
+        for patch in of(&[ApplyTo::Listener]) {
             if !is_for(patch, listener) {
                 continue;
             }
@@ -120,15 +148,15 @@ impl PatchedListener {
                 _ => {}
             }
         }
-        for patch in self.of(&[ApplyTo::ListenerFilter]) {
+        for patch in of(&[ApplyTo::ListenerFilter]) {
             if is_for(patch, listener) {
                 patch_listener_filters(&mut listener.listener_filters, patch);
             }
         }
-        let chains: Vec<&EnvoyPatch> = self
-            .of(&[ApplyTo::FilterChain, ApplyTo::NetworkFilter, ApplyTo::HttpFilter])
-            .filter(|patch| is_for(patch, listener))
-            .collect();
+        let chains: Vec<&EnvoyPatch> =
+            of(&[ApplyTo::FilterChain, ApplyTo::NetworkFilter, ApplyTo::HttpFilter])
+                .filter(|patch| is_for(patch, listener))
+                .collect();
         let is_virtual = VIRTUAL.contains(&listener.name.as_str());
         let edit = filter_chain::Edit { patches: &chains, is_virtual, stock: self.stock };
         listener.filter_chains.retain_mut(|chain| edit.apply(chain, issues));
@@ -141,10 +169,6 @@ impl PatchedListener {
             .iter()
             .filter(|patch| patch.apply_to == ApplyTo::FilterChain && patch.operation == Operation::Add);
         listener.filter_chains.extend(added.map(|patch| value::<FilterChain>(patch)));
-    }
-
-    fn of(&self, kinds: &'static [ApplyTo]) -> impl Iterator<Item = &EnvoyPatch> {
-        self.patches.iter().map(AsRef::as_ref).filter(|patch| kinds.contains(&patch.apply_to))
     }
 }
 
@@ -197,6 +221,20 @@ fn patch_listener_filters(filters: &mut Vec<ListenerFilter>, patch: &EnvoyPatch)
 }
 
 impl Referring for Listener {
+    fn refusal(&self) -> Option<Violation> {
+        // Without a name it is one that was removed.
+        if self.name.is_empty() {
+            return None;
+        }
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        let mut managers =
+            chains.flat_map(|chain| &chain.filters).filter_map(|filter| match &filter.config_type {
+                Some(FilterConfig::TypedConfig(config)) => filter_chain::manager(config),
+                _ => None,
+            });
+        soundness::refusal(self).or_else(|| managers.find_map(|manager| of_manager_refusal(&manager)))
+    }
+
     fn references(&self) -> Vec<Reference> {
         let mut found = Vec::new();
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
@@ -215,6 +253,25 @@ impl Referring for Listener {
         found.sort();
         found.dedup();
         found
+    }
+}
+
+/// What Envoy would refuse of a connection manager.
+fn of_manager_refusal(manager: &envoy::hcm::HttpConnectionManager) -> Option<Violation> {
+    use envoy::hcm::http_connection_manager::RouteSpecifier;
+    use envoy::hcm::http_filter::ConfigType;
+    let empty = manager.http_filters.iter().position(|filter| match &filter.config_type {
+        Some(ConfigType::TypedConfig(config)) => config.type_url.is_empty(),
+        Some(ConfigType::ConfigDiscovery(_)) => false,
+        None => true,
+    });
+    if let Some(index) = empty {
+        let reason = "has no typed_config".to_owned();
+        return Some(Violation { path: format!("http_filters[{index}]"), reason });
+    }
+    match &manager.route_specifier {
+        Some(RouteSpecifier::RouteConfig(routes)) => refusal_of_configuration(routes),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use model::Issue;
 use prost::{Message, Name};
+use proto::constraints::Violation;
 use proto::envoy::google::Any;
 use scope::EnvoyPatch;
 
@@ -78,6 +79,34 @@ fn patched<I: Input>(ctx: &Context<'_>, input: &I) -> Option<Resource> {
     (!name.is_empty()).then(|| Resource { name: name.into(), piece: resource.piece })
 }
 
+/// The message with those patches that leave it one that Envoy takes: all, or what is left when each that spoils it is
+/// left out. What was unfit before any patch stays as it is.
+fn sound<M: Name>(
+    patches: &[Patch],
+    issues: &mut Vec<Issue>,
+    apply: impl Fn(&[Patch], &mut Vec<Issue>) -> M,
+    refusal: impl Fn(&M) -> Option<Violation>,
+) -> M {
+    let broken = |message: &M| proto::constraints::violation_of(message).or_else(|| refusal(message));
+    let mut of_all = issues.clone();
+    let all = apply(patches, &mut of_all);
+    if broken(&all).is_none() || broken(&apply(&[], &mut Vec::new())).is_some() {
+        *issues = of_all;
+        return all;
+    }
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for patch in patches {
+        kept.push(Arc::clone(patch));
+        if let Some(broken) = broken(&apply(&kept, &mut Vec::new())) {
+            kept.pop();
+            left_out.push(patch.issue(format!("Envoy would refuse {broken}; the patch is left out")));
+        }
+    }
+    let message = apply(&kept, issues);
+    issues.extend(left_out);
+    message
+}
+
 /// A resource that a patch adds.
 struct Added<M>(Patch, core::marker::PhantomData<M>);
 
@@ -95,15 +124,32 @@ impl<M> Hash for Added<M> {
 
 /// What names other resources.
 trait Referring {
+    /// As [`Input::CHECKED`].
+    const CHECKED: bool = true;
+
     fn references(&self) -> Vec<crate::Reference>;
+
+    /// What Envoy would refuse beyond the rules of its proto files.
+    fn refusal(&self) -> Option<Violation> {
+        None
+    }
 }
 
 impl<M: Message + Name + Default + Referring> Input for Added<M> {
     type Output = M;
     const TAG: &'static str = "AddedByPatch";
+    const CHECKED: bool = <M as Referring>::CHECKED;
 
     fn render(&self) -> Rendered<M> {
         let message: M = value(&self.0);
         Rendered { references: message.references(), message, issues: Vec::new() }
+    }
+
+    fn refusal(&self, message: &M) -> Option<Violation> {
+        message.refusal()
+    }
+
+    fn owner(&self) -> Option<(String, String)> {
+        Some((self.0.object.clone(), self.0.path.clone()))
     }
 }

@@ -15,7 +15,8 @@ use proto::istio::networking::envoy_filter::route_configuration_match::{RouteMat
 use proto::istio::networking::envoy_filter::{ApplyTo, PatchContext, RouteConfigurationMatch};
 use scope::{EnvoyPatch, ProxyType};
 
-use super::{Base, Patch, list, merge, patched, value};
+use super::{Base, Patch, list, merge, patched, sound, value};
+use crate::route::refusal_of_configuration;
 use crate::{Context, Input, Rendered, Resource};
 
 const KINDS: &[ApplyTo] = &[ApplyTo::RouteConfiguration, ApplyTo::VirtualHost, ApplyTo::HttpRoute];
@@ -125,10 +126,14 @@ impl Input for PatchedRoutes {
     const TAG: &'static str = "PatchedRoutes";
 
     fn render(&self) -> Rendered<RouteConfiguration> {
-        let mut routes: RouteConfiguration = self.base.message();
         let mut issues = self.base.issues();
-        let patches: Vec<&EnvoyPatch> = self.patches.iter().map(AsRef::as_ref).collect();
-        apply(&mut routes, &patches, &mut issues);
+        let laid = |patches: &[Patch], issues: &mut Vec<Issue>| {
+            let mut routes: RouteConfiguration = self.base.message();
+            let patches: Vec<&EnvoyPatch> = patches.iter().map(AsRef::as_ref).collect();
+            apply(&mut routes, &patches, issues);
+            routes
+        };
+        let routes = sound(&self.patches, &mut issues, laid, refusal_of_configuration);
         Rendered { message: routes, references: self.base.0.references.to_vec(), issues }
     }
 }

@@ -37,6 +37,7 @@ mod virtual_host;
 pub(crate) use domains::names_of;
 pub use inbound::{InboundRoute, inbound};
 pub(crate) use services::aliases;
+pub(crate) use soundness::refusal_of_configuration;
 
 use crate::{Context, Resource, patch};
 

@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
+use proto::constraints::Violation;
 use proto::envoy::core::HeaderValueOption;
 use proto::envoy::google::Duration;
 use proto::envoy::matcher::{StringMatcher, string_matcher::MatchPattern};
@@ -12,7 +15,33 @@ use proto::envoy::route::query_parameter_matcher::QueryParameterMatchSpecifier;
 use proto::envoy::route::route::Action;
 use proto::envoy::route::route_action::{ClusterSpecifier, HashPolicy, hash_policy::PolicySpecifier};
 use proto::envoy::route::route_match::PathSpecifier;
-use proto::envoy::route::{RetryPolicy, Route, RouteAction, RouteMatch, WeightedCluster};
+use proto::envoy::route::{RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, WeightedCluster};
+
+/// Why Envoy would refuse a route configuration: the rules of Envoy's files, a route, or a domain that stands twice.
+pub(crate) fn refusal_of_configuration(configuration: &RouteConfiguration) -> Option<Violation> {
+    let mut seen = BTreeSet::new();
+    for (host, virtual_host) in configuration.virtual_hosts.iter().enumerate() {
+        let path = |rest: String| format!("virtual_hosts[{host}].{rest}");
+        for (index, domain) in virtual_host.domains.iter().enumerate() {
+            let name = domain.to_ascii_lowercase();
+            let inside = name.strip_prefix('*').unwrap_or(&name);
+            let reason = if name != "*" && inside.strip_suffix('*').unwrap_or(inside).contains('*') {
+                format!("{domain:?} has a wildcard in its middle")
+            } else if seen.insert(name) {
+                continue;
+            } else {
+                format!("{domain:?} is a domain of two virtual hosts")
+            };
+            return Some(Violation { path: path(format!("domains[{index}]")), reason });
+        }
+        for (index, route) in virtual_host.routes.iter().enumerate() {
+            if let Some(reason) = refusal(route) {
+                return Some(Violation { path: path(format!("routes[{index}]")), reason });
+            }
+        }
+    }
+    None
+}
 
 /// Why Envoy would refuse the route.
 pub(super) fn refusal(route: &Route) -> Option<String> {
@@ -28,6 +57,7 @@ pub(super) fn refusal(route: &Route) -> Option<String> {
         .or_else(|| of_match(route.r#match.as_ref()?))
         .or_else(|| of_headers(&route.request_headers_to_add))
         .or_else(|| of_headers(&route.response_headers_to_add))
+        .or_else(|| proto::constraints::violation_of(route).map(|broken| broken.to_string()))
 }
 
 fn of_match(wanted: &RouteMatch) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::route::virtual_host::TlsRequirementType;
 
@@ -10,7 +11,7 @@ use super::default_route::{self, DefaultRoute};
 use super::selection::SelectedRoutes;
 use super::stateful_session::{self, Session};
 use super::{http_route, matches};
-use crate::{Input, Rendered};
+use crate::{Input, Rendered, fit};
 
 /// Everything a virtual host is made of.
 #[derive(Clone, Debug, Hash)]
@@ -74,5 +75,9 @@ impl Input for VirtualHostInput {
             ..Default::default()
         };
         Rendered { message, references: Vec::new(), issues }
+    }
+
+    fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
+        fit::leave_out(&mut message.routes, broken, "routes")
     }
 }

@@ -130,8 +130,9 @@ fn block(
     }
 }
 
+/// Envoy takes no more than everything and no less than nothing.
 fn percent(value: f64) -> Option<envoy::types::Percent> {
-    Some(envoy::types::Percent { value })
+    Some(envoy::types::Percent { value: value.clamp(0.0, 100.0) })
 }
 
 /// The name by which the proxy's service goes in traces.

@@ -5,6 +5,7 @@ use envoy::cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
 use istio::networking::TrafficPolicy;
 use mesh::Resolution;
 use model::Protocol;
+use proto::constraints::Violation;
 use proto::envoy::google;
 use proto::{envoy, istio};
 use scope::Dialect;
@@ -15,8 +16,8 @@ use crate::cluster::policy::EffectivePolicy;
 use crate::cluster::stat_name::{self, Subject};
 use crate::cluster::transport::{self, Transport};
 use crate::cluster::{
-    base, connection_pool, discovery_type, dns, dynamic_forward_proxy, load_balancer, metadata,
-    outlier_detection, port_override, upstream_protocol,
+    base, connection_pool, discovery_type, dns, dynamic_forward_proxy, load_balancer, mend, metadata,
+    outlier_detection, port_override, soundness, upstream_protocol,
 };
 use crate::endpoint::LocalitiesInput;
 use crate::{Input, Reference, Rendered};
@@ -184,6 +185,19 @@ impl Input for OutboundClusterInput {
         }
         protocol.finish(&mut cluster);
         Rendered { message: cluster, references, issues: Vec::new() }
+    }
+
+    fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
+        mend::mend(message, broken)
+    }
+
+    fn refusal(&self, message: &Self::Output) -> Option<Violation> {
+        soundness::refusal(message)
+    }
+
+    fn owner(&self) -> Option<(String, String)> {
+        let rule = self.rule.as_ref()?;
+        Some((format!("DestinationRule {}/{}", rule.namespace, rule.name), "spec".to_owned()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::core::TrafficDirection;
 use proto::envoy::google;
@@ -11,8 +12,8 @@ use super::GatewayListenerInput;
 use super::chain::{Chain, Content, HttpContent, TcpContent};
 use crate::hcm::{self, HcmOptions, HcmRoutes, Slot};
 use crate::listener::address::{additional_addresses, address};
-use crate::listener::{inspector, tcp_route};
-use crate::{Input, Reference, Rendered, tls};
+use crate::listener::{inspector, soundness, tcp_route};
+use crate::{Input, Reference, Rendered, fit, tls};
 
 impl Input for GatewayListenerInput {
     type Output = Listener;
@@ -46,6 +47,14 @@ impl Input for GatewayListenerInput {
             ..Default::default()
         };
         Rendered { message: listener, references, issues: self.issues.clone() }
+    }
+
+    fn refusal(&self, message: &Listener) -> Option<Violation> {
+        soundness::refusal(message)
+    }
+
+    fn mend(&self, message: &mut Listener, broken: &Violation) -> bool {
+        fit::leave_out(&mut message.filter_chains, broken, "filter_chains")
     }
 }
 

@@ -1,5 +1,6 @@
 //! An inbound listener from its chain sets (spec 4.2; rows L11-L14).
 
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::google;
 use proto::envoy::google::{boolean, string_value, struct_of, uint32};
@@ -10,7 +11,7 @@ use super::{ChainName, ChainSet, InboundListener, Shared, VIRTUAL_INBOUND, inspe
 use crate::hcm::Slot;
 use crate::listener::tcp_proxy::TcpProxy;
 use crate::listener::tcp_route::terminal_filters;
-use crate::listener::{address, exact_balance, inspector};
+use crate::listener::{address, exact_balance, inspector, soundness};
 use crate::tls::{ServerStack, server_socket};
 use crate::{Input, Reference, Rendered, hcm};
 
@@ -60,6 +61,10 @@ impl Input for InboundListener {
             ..Default::default()
         };
         Rendered { message: listener, references, issues: shared.policies.issues.clone() }
+    }
+
+    fn refusal(&self, message: &envoy::listener::Listener) -> Option<Violation> {
+        soundness::refusal(message)
     }
 }
 

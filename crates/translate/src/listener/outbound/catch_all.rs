@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use mesh::Fact;
+use proto::constraints::Violation;
 use proto::envoy::core::TrafficDirection;
 use proto::envoy::google;
 use proto::envoy::listener::{FilterChain, FilterChainMatch, Listener};
@@ -12,6 +13,7 @@ use scope::InterceptionMode;
 use super::Common;
 use super::bind::listen_port;
 use crate::listener::address::{additional_addresses, address};
+use crate::listener::soundness;
 use crate::listener::tcp_proxy::TcpProxy;
 use crate::{Context, Input, Rendered, Resource};
 
@@ -80,5 +82,9 @@ impl Input for VirtualOutboundInput {
             filter_chains: vec![blackhole, unknown],
             ..Default::default()
         })
+    }
+
+    fn refusal(&self, message: &Listener) -> Option<Violation> {
+        soundness::refusal(message)
     }
 }

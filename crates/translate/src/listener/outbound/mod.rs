@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use mesh::{Fact, MeshSettings};
 use model::Protocol;
+use proto::constraints::Violation;
 use proto::envoy;
 use proto::envoy::cluster::cluster::DnsLookupFamily;
 use proto::envoy::core::TrafficDirection;
@@ -29,10 +30,10 @@ use self::chain::{Chain, Content, HttpContent, TcpContent};
 use self::entry::Entry;
 use super::address::{additional_addresses, address};
 use super::tcp_proxy::{TcpProxy, network_filter};
-use super::{inspector, tcp_route};
+use super::{inspector, soundness, tcp_route};
 use crate::hcm::{self, DnsCache, HcmDefaults, HcmOptions, HcmRoutes, Slot};
 use crate::telemetry::{Direction, TelemetryFacts};
-use crate::{Context, Input, Rendered, Resource};
+use crate::{Context, Input, Rendered, Resource, fit};
 
 /// The chain for what no other chain of a listener takes.
 const PASSTHROUGH_CHAIN: &str = "PassthroughFilterChain";
@@ -272,6 +273,14 @@ impl Input for OutboundListenerInput {
             ..Default::default()
         };
         Rendered { message: listener, references, issues: Vec::new() }
+    }
+
+    fn refusal(&self, message: &Listener) -> Option<Violation> {
+        soundness::refusal(message)
+    }
+
+    fn mend(&self, message: &mut Listener, broken: &Violation) -> bool {
+        fit::leave_out(&mut message.filter_chains, broken, "filter_chains")
     }
 }
 

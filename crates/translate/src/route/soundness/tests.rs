@@ -12,7 +12,11 @@ use super::refusal;
 
 fn to(specifier: ClusterSpecifier) -> Route {
     let action = RouteAction { cluster_specifier: Some(specifier), ..Default::default() };
-    Route { action: Some(Action::Route(action)), ..Default::default() }
+    Route { r#match: Some(everything()), action: Some(Action::Route(action)), ..Default::default() }
+}
+
+fn everything() -> RouteMatch {
+    RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..Default::default() }
 }
 
 fn weighted(weights: &[u32]) -> Route {
@@ -45,6 +49,7 @@ fn weights_need_a_sum() {
 #[test]
 fn a_direct_response_needs_a_status() {
     let answer = |status| Route {
+        r#match: Some(everything()),
         action: Some(Action::DirectResponse(DirectResponseAction { status, ..Default::default() })),
         ..Default::default()
     };
