@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod churn;
 pub mod examples;
+pub mod fuzz;
 pub mod golden;
 pub mod parity;
 pub mod replica;
