@@ -2,6 +2,7 @@
 //! with that identity may do (platform specification, 2.8; security specification, 7).
 
 mod gate;
+mod kubernetes;
 mod token;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use tonic::transport::server::TcpConnectInfo;
 use crate::Peer;
 
 pub use gate::{Gate, GateOptions};
+pub use kubernetes::{KubernetesAuthenticator, ReviewedToken, TokenReviewer};
 pub use token::{KeySource, TokenAuthenticator};
 
 /// What a caller brings along.

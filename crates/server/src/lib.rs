@@ -23,7 +23,7 @@ mod tls;
 pub use ads::Ads;
 pub use caller::{
     Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials, Gate, GateOptions,
-    KeySource, Refusal, Token, TokenAuthenticator,
+    KeySource, KubernetesAuthenticator, Refusal, ReviewedToken, Token, TokenAuthenticator, TokenReviewer,
 };
 pub use certificates::{
     AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, IssueRefusal, Issuer, KeyKind,
