@@ -11,8 +11,8 @@ use file_io::FolderSource;
 use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
 use server::{
-    Ads, AdsOptions, CertificateMetrics, Connections, Debug, Metrics, Version, monitoring_router,
-    readiness_router,
+    Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, Version,
+    monitoring_router, readiness_router,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,8 +104,11 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         None => None,
     };
     let mut leadership = None;
+    let mut api_server = None;
+    let authority = AuthorityHolder::default();
     let kubernetes = if origins.contains(&Origin::Kubernetes) {
         let client = kube_io::connect(options.kubeconfig.as_deref()).await?;
+        api_server = Some(client.clone());
         leadership = Some(controllers(&client, &options, &state, &environment));
         tracing::info!("configuration comes from the API server");
         let ours = kube_io::Options { revision: options.revision.clone() };
@@ -133,7 +136,12 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 ..AdsOptions::default()
             },
         );
-        let gate = security::gate(&security_settings, Arc::clone(&state) as _)?;
+        let gate = security::gate(
+            &security_settings,
+            Arc::clone(&state) as _,
+            api_server.clone(),
+            &options.cluster_id,
+        )?;
         let plain = if security_settings.authenticate_plaintext {
             ads.behind(Arc::clone(&gate))
         } else {
@@ -142,12 +150,21 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         if !options.secure_grpc_addr.is_empty() {
             let listener = listen(&options.secure_grpc_addr, "--secureGRPCAddr").await?;
             security_settings.check()?;
+            if let Some(leadership) = &mut leadership {
+                let (state, roots) = (Arc::clone(&state), authority.watch());
+                let name = security_settings.root_config_map.clone();
+                leadership.run(LockKind::ConfigMap, security::kubernetes::LOCK, move |client| {
+                    security::kubernetes::keep_roots(client, Arc::clone(&state), roots.clone(), name.clone())
+                });
+            }
             let secure = Secure {
                 settings: security_settings,
                 state: Arc::clone(&state),
                 ads,
                 gate,
                 metrics: CertificateMetrics::new(metrics.registry()).context("the metrics of the CA")?,
+                client: api_server,
+                authority,
                 namespace: options.namespace.clone(),
                 revision: options.revision.clone(),
             };

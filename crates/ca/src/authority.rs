@@ -248,6 +248,12 @@ impl Authority {
         self.validity.not_after
     }
 
+    /// Whether so many percent of its life, or less, are left.
+    pub fn is_due(&self, now: UnixSeconds, percent: i64) -> bool {
+        let life = self.validity.not_after.saturating_sub(self.validity.not_before);
+        self.validity.not_after.saturating_sub(now) <= life.saturating_mul(percent) / 100
+    }
+
     /// When the first of its roots runs out.
     pub fn roots_expire(&self) -> UnixSeconds {
         self.roots_expire

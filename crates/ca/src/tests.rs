@@ -98,6 +98,7 @@ fn a_renewed_root_keeps_name_and_key_so_old_leaves_hold() {
     let renewed = authority.renewed(1000, later).expect("signed");
     let next = Authority::new(&Material { certificate: renewed, key, ..Material::default() }, NOW + 900);
     let next = next.expect("sound");
+    assert_eq!([775, 777].map(|since| authority.is_due(NOW + since, 20)), [false, true]);
     assert_eq!(next.name, authority.name);
     assert_eq!((next.begins(), next.expires()), (NOW + 780, NOW + 1900));
 }

@@ -20,6 +20,7 @@ mod reflector;
 mod request;
 mod source;
 mod status;
+mod trust;
 
 pub use connect::{ConnectError, connect};
 pub use election::{Election, Timing};
@@ -27,6 +28,9 @@ pub use kube::Client;
 pub use lock::{Lock, LockKind};
 pub use source::{KubernetesSource, Options};
 pub use status::{WriteError, merge_status};
+pub use trust::{
+    RequestError, Reviewed, StoredSecret, keep_config_map, read_secret, review_token, write_secret,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,19 @@ use config::{Change, Changeset, ConfigKey, ConfigStore, Kind};
 use model::{Labels, Namespace};
 use proto::istio::mesh::LabelSelector;
 
-use crate::MeshSettings;
+use crate::{Mesh, MeshSettings};
+
+impl Mesh {
+    /// The names of the namespaces there are and that `discoverySelectors` choose.
+    pub fn selected_namespaces(&self) -> Vec<String> {
+        let discovery = Discovery::of(self.settings(), self.store());
+        let names = self.store().namespaces().iter().map(|object| object.meta.name.clone());
+        let is_chosen = |name: &String| {
+            discovery.namespaces.as_ref().is_none_or(|names| names.contains(&Namespace::from(name.as_str())))
+        };
+        names.map(|name| name.to_string()).filter(is_chosen).collect()
+    }
+}
 
 /// Which namespaces are seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

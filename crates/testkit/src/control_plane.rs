@@ -24,6 +24,8 @@ pub struct ControlPlane {
     /// Variables of its environment beside those of the test.
     pub environment: Vec<(String, String)>,
     pub addresses: Addresses,
+    /// Where it listens for ADS over TLS; not at all unless set.
+    pub secure: Option<SocketAddr>,
 }
 
 /// Where a control plane listens.
@@ -59,6 +61,7 @@ impl ControlPlane {
             flags: Vec::new(),
             environment: Vec::new(),
             addresses: Addresses::free()?,
+            secure: None,
         })
     }
 
@@ -71,6 +74,7 @@ impl ControlPlane {
             flags: vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()],
             environment: Vec::new(),
             addresses: Addresses::free()?,
+            secure: None,
         })
     }
 
@@ -85,7 +89,8 @@ impl ControlPlane {
         command.arg("--grpcAddr").arg(grpc.to_string());
         command.arg("--httpAddr").arg(http.to_string());
         command.arg("--monitoringAddr").arg(monitoring.to_string());
-        command.args(["--secureGRPCAddr", "", "--httpsAddr", ""]).args(&self.flags);
+        let secure = self.secure.map(|address| address.to_string()).unwrap_or_default();
+        command.args(["--secureGRPCAddr", secure.as_str(), "--httpsAddr", ""]).args(&self.flags);
         let process = Process::start("control plane", &mut command, &self.log)?;
         Ok(Running { process, addresses: self.addresses })
     }

@@ -28,6 +28,14 @@ pub(crate) struct Settings {
     pub(crate) root_key_bits: usize,
     /// `JWT_RULE`: whose tokens are taken, and the keys as JSON.
     pub(crate) token_rule: Option<(TokenRule, String)>,
+    /// `TOKEN_AUDIENCES`
+    pub(crate) audiences: Vec<String>,
+    /// `ISTIO_MULTIROOT_MESH`
+    pub(crate) takes_new_roots: bool,
+    /// `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE`
+    pub(crate) grace_percent: i64,
+    /// `PILOT_CA_CERT_CONFIGMAP`
+    pub(crate) root_config_map: String,
     /// `PILOT_ENABLE_XDS_IDENTITY_CHECK`
     pub(crate) check_nodes: bool,
     /// `XDS_AUTH`
@@ -54,6 +62,7 @@ impl Settings {
         };
         let sign = flag("ENABLE_CA_SERVER", true);
         let check_nodes = flag("PILOT_ENABLE_XDS_IDENTITY_CHECK", true);
+        let takes_new_roots = flag("ISTIO_MULTIROOT_MESH", false);
         let authenticate = flag("XDS_AUTH", true);
         let authenticate_plaintext = flag("XDS_AUTH_PLAINTEXT", false);
         let mut seconds = |name: &str, default: u64| {
@@ -68,6 +77,8 @@ impl Settings {
         let root_lifetime = seconds("CITADEL_SELF_SIGNED_CA_CERT_TTL", 3650 * DAY);
         let mut root_key_bits = 2048;
         source.number("CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", &mut root_key_bits);
+        let mut grace_percent = 20_i64;
+        source.number("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", &mut grace_percent);
         let mut text = |name: &str, default: &str| {
             let mut value = default.to_owned();
             source.text(name, &mut value);
@@ -76,6 +87,7 @@ impl Settings {
         let root_ca_dir = PathBuf::from(text("ROOT_CA_DIR", "./etc/cacerts"));
         let audiences = list(&text("TOKEN_AUDIENCES", "istio-ca"));
         let custom_hosts = list(&text("ISTIOD_CUSTOM_HOST", ""));
+        let root_config_map = text("PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert");
         let rule = text("JWT_RULE", "");
         let token_rule =
             if rule.is_empty() { None } else { Some(token_rule(&rule, &audiences).context("JWT_RULE")?) };
@@ -88,6 +100,10 @@ impl Settings {
             serving_lifetime: root_lifetime,
             root_key_bits,
             token_rule,
+            audiences,
+            takes_new_roots,
+            grace_percent: grace_percent.clamp(0, 100),
+            root_config_map,
             check_nodes,
             authenticate,
             authenticate_plaintext,

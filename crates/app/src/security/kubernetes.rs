@@ -1,0 +1,128 @@
+//! The part of the API server: it keeps our root in a Secret, tells whose token it is, and holds the ConfigMap by
+//! which the workloads of each namespace learn the roots (platform specification, 2.8 and 5.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ca::{Authority, Material};
+use config::ConfigStore;
+use kube_io::{Client, StoredSecret, keep_config_map, read_secret, review_token, write_secret};
+use server::{Answer, CallerPod, Refusal, ReviewedToken, Token, TokenReviewer};
+use tokio::sync::watch;
+
+use crate::state::State;
+
+/// The Secret of a root of our own, and its type.
+const ROOT_SECRET: (&str, &str) = ("istio-ca-secret", "istio.io/ca-root");
+/// The lock of who writes the ConfigMaps.
+pub(crate) const LOCK: &str = "istio-namespace-controller-election";
+const KEY: &str = "root-cert.pem";
+/// Nobody runs workloads of a mesh there.
+const LEFT_OUT: &[&str] = &["kube-public", "kube-node-lease", "local-path-storage"];
+/// The pause after a request that failed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The root in its Secret.
+pub(crate) struct RootSecret {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+impl RootSecret {
+    /// What is kept there, and over which version of it one may write.
+    pub(crate) async fn read(&self) -> anyhow::Result<(Option<Material>, Option<StoredSecret>)> {
+        let stored = read_secret(&self.client, &self.namespace, ROOT_SECRET.0).await?;
+        let material = stored.as_ref().and_then(|secret| Material::from_root_secret(&secret.data));
+        Ok((material, stored))
+    }
+
+    /// Keeps this instead. False if somebody was faster, whose root then counts.
+    pub(crate) async fn write(
+        &self,
+        material: &Material,
+        over: Option<&StoredSecret>,
+    ) -> anyhow::Result<bool> {
+        let data = material.to_root_secret();
+        let (name, kind) = ROOT_SECRET;
+        Ok(write_secret(&self.client, &self.namespace, name, kind, &data, over).await?)
+    }
+}
+
+/// Asks our own API server.
+pub(crate) struct Reviewer {
+    pub(crate) client: Client,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) cluster_id: String,
+}
+
+impl TokenReviewer for Reviewer {
+    fn review<'a>(
+        &'a self,
+        token: &'a Token,
+        cluster: Option<&'a str>,
+    ) -> Answer<'a, Result<Option<ReviewedToken>, Refusal>> {
+        Box::pin(async move {
+            if let Some(other) = cluster.filter(|cluster| *cluster != self.cluster_id) {
+                let other: String = other.chars().take(100).collect();
+                return Err(Refusal(format!("the cluster {other:?} is not known here")));
+            }
+            let reviewed = review_token(&self.client, token.reveal(), &self.audiences).await;
+            let reviewed =
+                reviewed.map_err(|error| Refusal(format!("the API server was asked in vain: {error}")))?;
+            Ok(reviewed.map(|reviewed| ReviewedToken {
+                user: reviewed.user,
+                is_service_account: reviewed.is_service_account,
+                pod: (!reviewed.pod_uid.is_empty())
+                    .then_some(CallerPod { name: reviewed.pod_name, uid: reviewed.pod_uid }),
+            }))
+        })
+    }
+}
+
+/// Writes the roots into every namespace that is selected, now and whenever something differs, until dropped.
+pub(crate) async fn keep_roots(
+    client: Client,
+    state: Arc<State>,
+    mut authorities: watch::Receiver<Option<Arc<Authority>>>,
+    name: String,
+) {
+    let mut commits = state.commits();
+    loop {
+        commits.borrow_and_update();
+        let authority = authorities.borrow_and_update().clone();
+        let mut has_failed = false;
+        if let (Some(authority), Some(mesh)) = (authority, state.mesh()) {
+            let selected = mesh.selected_namespaces();
+            for namespace in without_roots(mesh.store(), &selected, &name, authority.roots()) {
+                if let Err(error) = keep_config_map(&client, &namespace, &name, KEY, authority.roots()).await
+                {
+                    tracing::warn!(scope = "ca", "the ConfigMap {namespace}/{name} is not written: {error}");
+                    has_failed = true;
+                }
+            }
+        }
+        let pause =
+            async { if has_failed { tokio::time::sleep(PAUSE).await } else { std::future::pending().await } };
+        // What was written comes back as a change of the mesh.
+        let outcome = tokio::select! {
+            changed = commits.changed() => changed,
+            changed = authorities.changed() => changed,
+            () = pause => Ok(()),
+        };
+        if outcome.is_err() {
+            return;
+        }
+    }
+}
+
+/// The namespaces whose ConfigMap is missing or says something else.
+fn without_roots(store: &ConfigStore, selected: &[String], name: &str, roots: &str) -> Vec<String> {
+    let is_right = |namespace: &str| {
+        store
+            .config_maps()
+            .get(namespace, name)
+            .is_some_and(|map| map.spec.data.get(KEY).is_some_and(|text| text == roots))
+    };
+    let needs = |namespace: &&String| !LEFT_OUT.contains(&namespace.as_str()) && !is_right(namespace);
+    selected.iter().filter(needs).cloned().collect()
+}
