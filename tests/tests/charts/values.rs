@@ -131,6 +131,30 @@ fn values_of_injection_reach_its_config_map_under_the_names_that_templates_read(
 }
 
 #[test]
+fn every_template_of_the_chart_is_in_the_config_map_as_its_file_has_it() {
+    let Some(helm) = helm() else { return };
+    let objects = render(&helm, "istiod", &[]).expect("the chart renders");
+    let data = &config_map(&objects, "istio-sidecar-injector").expect("a ConfigMap")["data"];
+    let config: Value = serde_yaml::from_str(data["config"].as_str().expect("YAML")).expect("YAML");
+    let mut left = config["templates"].as_object().expect("templates").clone();
+    for entry in std::fs::read_dir(root().join("deploy/helm/istiod/files")).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            continue;
+        }
+        let file = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = match file.strip_suffix("injection-template") {
+            Some("") => "sidecar",
+            Some(before) => before.trim_end_matches('-'),
+            None => &file,
+        };
+        let text = std::fs::read_to_string(&path).expect("a template");
+        assert_eq!(left.remove(name), Some(json!(text)), "{name}");
+    }
+    assert!(left.is_empty(), "{:?}", left.keys());
+}
+
+#[test]
 fn a_value_without_effect_is_told_by_name_and_so_is_a_misspelt_one() {
     let Some(helm) = helm() else { return };
     let mut rows = rows("istiod", "notice");
