@@ -48,6 +48,7 @@ pub(crate) fn check(pod: &Value) -> Result<(), String> {
             Some(format!("invalid value '{value}' for annotation '{name}': {error}"))
         })
         .collect();
+    let wrong: Vec<String> = wrong.into_iter().chain(unprintable(pod)).collect();
     if wrong.is_empty() {
         return Ok(());
     }
@@ -57,6 +58,30 @@ pub(crate) fn check(pod: &Value) -> Result<(), String> {
         let _ = write!(message, "\n\t* {wrong}");
     }
     Err(message + "\n\n")
+}
+
+/// Annotations of ours that are one line. Templates often write them without quotes, and a line break in one would be
+/// YAML that the template did not say.
+fn unprintable(pod: &Value) -> Vec<String> {
+    const FAMILIES: [&str; 5] = [
+        "sidecar.istio.io/",
+        "traffic.sidecar.istio.io/",
+        "status.sidecar.istio.io/",
+        "readiness.status.sidecar.istio.io/",
+        "inject.istio.io/",
+    ];
+    const DOCUMENTS: [&str; 3] =
+        ["sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount", "sidecar.istio.io/status"];
+    let all = pod::strings(pod, "annotations");
+    let ours = all.iter().filter(|(name, _)| {
+        FAMILIES.iter().any(|family| name.starts_with(family)) && !DOCUMENTS.contains(&name.as_str())
+    });
+    let known = |name: &str| CHECKS.iter().any(|(known, check)| *known == name && check("\n").is_err());
+    ours.filter(|(name, value)| value.contains(char::is_control) && !known(name))
+        .map(|(name, value)| {
+            format!("invalid value {value:?} for annotation '{name}': value contains control characters")
+        })
+        .collect()
 }
 
 fn interception_mode(mode: &str) -> Result<(), String> {
@@ -163,6 +188,9 @@ fn quantity(text: &str) -> Result<(), String> {
 }
 
 fn proxy_config(document: &str) -> Result<(), String> {
+    if crate::config::brackets(document) > crate::config::MAX_BRACKETS {
+        return Err("it nests too deeply".to_owned());
+    }
     ::config::mesh_config::apply_proxy_config(&crate::proxy_config::defaults(), document)
         .map(drop)
         .map_err(|rejection| format!("failed to convert to apply proxy config: {}", rejection.reason))

@@ -184,12 +184,41 @@ impl Values {
     }
 }
 
+/// Brackets that may be open at once: readers of YAML take time that grows with their square.
+pub(crate) const MAX_BRACKETS: usize = 500;
+
+/// How many brackets are open at the most, by a rough count that takes those in strings too.
+pub(crate) fn brackets(text: &str) -> usize {
+    let mut most = 0;
+    text.bytes().fold(0_usize, |open, byte| {
+        let open = match byte {
+            b'[' | b'{' => open + 1,
+            b']' | b'}' => open.saturating_sub(1),
+            _ => open,
+        };
+        most = most.max(open);
+        open
+    });
+    most
+}
+
 /// The first document of a text of YAML, no deeper than anything may be.
 pub(crate) fn read(text: &str) -> Result<Json, String> {
-    let documents = ::config::yaml::documents(text)?;
-    let document = documents.into_iter().next().unwrap_or_default();
+    if brackets(text) > MAX_BRACKETS {
+        return Err("it nests too deeply".to_owned());
+    }
+    let document = match ::config::yaml::documents(text) {
+        Ok(documents) => documents.into_iter().next().unwrap_or_default(),
+        // Istio's templates name some members twice and count on the last.
+        Err(error) => lenient(text).ok_or(error)?,
+    };
     if crate::pod::is_too_deep(&document) {
         return Err("it nests too deeply".to_owned());
     }
     Ok(document)
+}
+
+/// Reads YAML in which a member may stand twice: the last holds, as in the reader that istiod has.
+fn lenient(text: &str) -> Option<Json> {
+    serde_yaml::Deserializer::from_str(text).next().and_then(|document| Json::deserialize(document).ok())
 }

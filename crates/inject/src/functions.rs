@@ -18,6 +18,8 @@ use gotmpl::{FuncMap, TemplateError, Value};
 use crate::budget::Budget;
 use crate::value::Origins;
 
+pub(crate) use encoding::base64;
+
 /// The name of the call that stands first in every body; no template can write it.
 pub(crate) const STEP: &str = "a body is entered";
 

@@ -1,12 +1,12 @@
 //! The way from a pod to the pod with its proxy (platform specification, 6.4): templates are rendered and laid over it,
 //! the user's own containers over these, then what no template can do is done, and the difference is the patch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::config::Object;
 use json_patch::Patch;
-use proto::istio::mesh::{MeshConfig, proxy_config};
+use proto::istio::mesh::{MeshConfig, ProxyConfig, proxy_config};
 use proto::istio::networking_beta::ProxyConfig as ProxyConfigObject;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -125,6 +125,7 @@ fn run_templates(request: &Request<'_>, original: &Value) -> Result<(Value, Valu
         &pod::strings(original, "labels"),
         pod::annotation(original, settings::ANNOTATION),
     );
+    one_line(request, original, &proxy_config)?;
     let (data, origins) = data::data(request, &undone, &proxy_config);
     let context = Arc::new(Context::new(origins, Arc::clone(&request.environment)));
     let mut merged = original.clone();
@@ -152,6 +153,25 @@ fn run_templates(request: &Request<'_>, original: &Value) -> Result<(Value, Valu
             .map_err(|error| format!("failed applying injection overlay: {error}"))?;
     }
     Ok((merged, alone))
+}
+
+/// Names that templates write without quotes: a line break in one would be YAML that no template said.
+fn one_line(request: &Request<'_>, pod: &Value, settings: &ProxyConfig) -> Result<(), String> {
+    let owner = &request.owner;
+    let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or_default();
+    let names = [&owner.api_version, &owner.kind, &owner.name, &owner.namespace, request.namespace, account];
+    let of_metadata = settings.proxy_metadata.iter().find(|(name, value)| {
+        name.contains(char::is_control) || value.contains(char::is_control) && value.contains('"')
+    });
+    if let Some((name, _)) = of_metadata {
+        return Err(format!(
+            "proxyMetadata {name:?} of the proxy's configuration contains control characters"
+        ));
+    }
+    match names.iter().find(|name| name.contains(char::is_control)) {
+        Some(name) => Err(format!("the name {name:?} contains control characters")),
+        None => Ok(()),
+    }
 }
 
 fn agent_port(mesh: &MeshConfig) -> u32 {
@@ -273,8 +293,9 @@ fn move_to(containers: &mut Vec<Value>, name: &str, front: bool) {
 /// Containers that templates brought have resources as the API server writes them, if only none.
 fn add_resources(pod: &mut Value, original: &Value) {
     for list in pod::CONTAINERS {
+        let users: BTreeSet<&str> = pod::list(original, list).iter().map(pod::name_of).collect();
         for container in pod::list_mut(pod, list).into_iter().flatten() {
-            if pod::container(original, list, pod::name_of(container)).is_none() {
+            if !users.contains(pod::name_of(container)) {
                 let resources = pod::object(container).entry("resources").or_insert_with(|| json!({}));
                 if resources.is_null() {
                     *resources = json!({});

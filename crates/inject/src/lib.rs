@@ -20,16 +20,20 @@ mod owner;
 mod pod;
 mod probes;
 mod proxy_config;
+mod review;
 mod scraping;
 mod shape;
 mod template;
 mod value;
+mod workload;
 
 pub use crate::config::{Config, Policy, Selector, Values};
 pub use decision::{Decision, decide};
 pub use inject::{Injection, Request, inject};
 pub use owner::{Owner, owner};
+pub use review::{Answer, Injector, NativeSidecars, Outcome, review, variables};
 pub use template::Template;
+pub use workload::{Injected, inject_text};
 
 /// Answers the function `env` of templates: the crate itself never looks at the environment.
 pub trait Environment: std::fmt::Debug + Send + Sync {

@@ -1,6 +1,8 @@
 //! A part of a pod laid over a pod, as Kubernetes' strategic merge patch does it: maps member by member, lists with a
 //! merge key item by item, other lists whole; null removes. (Kubernetes documentation, "Strategic merge patch".)
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 /// Where in a pod a value stands, as far as merging depends on it.
@@ -146,51 +148,51 @@ fn merge_items(
     place: Place,
     member: &str,
 ) -> Result<(), String> {
-    if over
-        .iter()
-        .any(|item| directive(item) == Some("replace") && item.as_object().is_some_and(|o| o.len() == 1))
-    {
+    let identity = |item: &Value| item.get(key).map(Value::to_string);
+    let replaces = |item: &Value| directive(item) == Some("replace") && item.get(key).is_none();
+    if over.iter().any(replaces) {
         under.clear();
+    }
+    let gone: BTreeSet<String> =
+        over.iter().filter(|item| directive(item) == Some("delete")).filter_map(identity).collect();
+    under.retain(|item| identity(item).is_none_or(|identity| !gone.contains(&identity)));
+    // Of several items that are the same, the first is the one that is patched.
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, item) in under.iter().enumerate() {
+        if let Some(identity) = identity(item) {
+            known.entry(identity).or_insert(index);
+        }
     }
     let mut patched: Vec<Value> = Vec::new();
     let mut places: Vec<Option<usize>> = Vec::new();
-    for item in over {
-        let Value::Object(mut item) = item else {
+    let mut done: BTreeMap<String, usize> = BTreeMap::new();
+    for mut item in over.into_iter().filter(|item| !replaces(item) && directive(item) != Some("delete")) {
+        if !item.is_object() {
             return Err(format!("the items of {member} must be mappings"));
-        };
-        let what = item.get("$patch").and_then(Value::as_str).map(str::to_owned);
-        let Some(identity) = item.get(key).cloned() else {
-            if what.as_deref() == Some("replace") {
-                continue;
-            }
+        }
+        let Some(identity) = identity(&item) else {
             return Err(format!("an item of {member} has no {key}"));
         };
-        let same = |known: &Value| known.get(key) == Some(&identity);
-        if what.as_deref() == Some("delete") {
-            under.retain(|known| !same(known));
-            patched.retain(|known| !same(known));
+        if let Some(Value::Object(earlier)) = done.get(&identity).and_then(|index| patched.get_mut(*index)) {
+            if let Value::Object(item) = item {
+                merge_members(earlier, item, place)?;
+            }
             continue;
         }
-        if let Some(Value::Object(known)) = patched.iter_mut().find(|known| same(known)) {
-            merge_members(known, item, place)?;
-            continue;
-        }
-        let found = under.iter().position(same);
-        let merged = match found.and_then(|index| under.get(index)) {
-            Some(Value::Object(known)) => {
-                let mut known = known.clone();
-                merge_members(&mut known, item, place)?;
-                Value::Object(known)
-            }
-            _ => {
-                item.remove("$patch");
-                let mut item = Value::Object(item);
-                drop_directives(&mut item);
-                item
-            }
-        };
+        let found = known.get(&identity).copied();
+        done.insert(identity, patched.len());
         places.push(found);
-        patched.push(merged);
+        match (found.and_then(|index| under.get(index)).cloned(), item) {
+            (Some(Value::Object(mut earlier)), Value::Object(item)) => {
+                merge_members(&mut earlier, item, place)?;
+                patched.push(Value::Object(earlier));
+            }
+            (_, fresh) => {
+                item = fresh;
+                drop_directives(&mut item);
+                patched.push(item);
+            }
+        }
     }
     *under = interleave(std::mem::take(under), patched, &places);
     Ok(())
@@ -227,3 +229,6 @@ fn drop_directives(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

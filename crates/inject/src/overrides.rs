@@ -99,14 +99,13 @@ pub(crate) fn reapply(
         let mut of_list = Vec::new();
         for injected in pod::list(template, list) {
             let name = pod::name_of(injected);
-            if status.names(list).iter().any(|known| known == name) {
-                continue;
-            }
             let named = |container: &&Value| pod::name_of(container) == name;
+            // What an earlier injection brought is not the user's.
+            let ours = status.names(list).iter().any(|known| known == name);
             let users = kept.list(list).iter().find(named).or_else(|| {
                 let in_other =
                     (list == "initContainers").then(|| pod::container(original, "containers", name));
-                in_other.flatten().or_else(|| pod::container(original, list, name))
+                in_other.flatten().or_else(|| pod::container(original, list, name)).filter(|_| !ours)
             });
             let Some(users) = users else { continue };
             let mut overlay = users.clone();

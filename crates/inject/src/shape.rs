@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::pod::CONTAINERS;
 
+/// What Kubernetes allows; ours come on top of the user's.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
 /// Checks the types of what is read; the error names the member.
 pub(crate) fn check(pod: &Value) -> Result<(), String> {
     let Some(members) = pod.as_object() else { return Err("it is not a mapping".to_owned()) };
@@ -12,6 +15,14 @@ pub(crate) fn check(pod: &Value) -> Result<(), String> {
         let meta = meta.as_object().ok_or("metadata must be a mapping")?;
         for member in ["labels", "annotations"] {
             strings(meta.get(member), &format!("metadata.{member}"))?;
+        }
+        let annotations = meta.get("annotations").and_then(Value::as_object).into_iter().flatten();
+        let size: usize =
+            annotations.map(|(name, value)| name.len() + value.as_str().unwrap_or_default().len()).sum();
+        if size > MAX_ANNOTATIONS {
+            return Err(format!(
+                "metadata.annotations has {size} bytes, more than the {MAX_ANNOTATIONS} allowed"
+            ));
         }
         for member in ["name", "generateName", "namespace"] {
             text(meta.get(member), &format!("metadata.{member}"))?;
