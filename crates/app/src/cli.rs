@@ -30,6 +30,13 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:15014")]
         address: String,
     },
+    /// Put proxies into the Pods of a file, as the webhook would in a cluster.
+    #[command(
+        after_help = "Examples:\n  trierarch inject -f app.yaml | kubectl apply -f -\n  kubectl get deployment web \
+                      -o yaml | trierarch inject -f - -n shop\n\nObjects that make no Pods stay as they are. What is \
+                      left without a proxy, and why, is told on the standard error."
+    )]
+    Inject(Box<crate::injection::Options>),
     /// Print the CustomResourceDefinitions of Istio's kinds, as the chart `base` installs them.
     Crds,
     /// Print the version.
@@ -80,7 +87,7 @@ pub(crate) struct Discovery {
     /// trust its ca-cert.pem. Unset means a new root at each start.
     #[arg(long = "caRootFolder", value_name = "FOLDER")]
     pub(crate) ca_root_folder: Option<PathBuf>,
-    /// Webhooks; not served yet.
+    /// Webhooks over TLS. If empty, `/inject` is served in plain text at --httpAddr.
     #[arg(long = "httpsAddr", default_value = ":15017")]
     pub(crate) https_addr: String,
     /// Metrics, version and debug pages; empty serves them at --httpAddr.

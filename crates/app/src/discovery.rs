@@ -21,8 +21,9 @@ use tokio::sync::watch;
 use crate::cli::Discovery;
 use crate::control::{Control, Event};
 use crate::features::{debounce, features, parse_flag, push_throttle};
+use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
-use crate::security::{self, Secure};
+use crate::security::{self, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::{addresses, logging, version};
@@ -73,6 +74,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         Control::start(base, Sources::new(origins.clone()), debounce, metrics.clone(), Arc::clone(&state))?;
     let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
     let connections = Arc::new(Connections::default());
+    let injector = Settings::read(&options.namespace, &options.revision, &environment);
+    let injector = Arc::new(Live::new(Arc::clone(&state), injector));
     let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, true));
 
     let (stop, stopped) = watch::channel(false);
@@ -83,6 +86,19 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     // Both HTTP servers listen before configuration is read, so that probes get an answer.
     let monitoring = monitoring_router(metrics.clone(), version, Arc::clone(&debug));
     let mut readiness = readiness_router(Arc::clone(&ports) as _, Some(debug));
+    let mut webhooks = None;
+    let calls = server::injection_router(injector, metrics.registry()).context("the metrics of injection")?;
+    if options.https_addr.is_empty() {
+        // As istiod: without a port of their own the webhooks are here.
+        readiness = readiness.merge(calls);
+    } else if options.secure_grpc_addr.is_empty() {
+        tracing::warn!("webhooks are not served: their certificate comes with --secureGRPCAddr");
+    } else {
+        let listener = listen(&options.https_addr, "--httpsAddr").await?;
+        let ready = readiness_router(Arc::clone(&ports) as _, None);
+        webhooks =
+            Some(Webhooks { listener, router: calls.merge(ready), stop: Box::pin(until(stopped.clone())) });
+    }
     if options.monitoring_addr.is_empty() {
         readiness = monitoring_router_at_readiness(readiness, monitoring);
     } else {
@@ -167,6 +183,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 authority,
                 namespace: options.namespace.clone(),
                 revision: options.revision.clone(),
+                webhooks,
             };
             tasks.spawn(secure.serve(listener, until(stopped.clone())));
         }

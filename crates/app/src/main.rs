@@ -7,6 +7,7 @@ mod debug;
 mod discovery;
 mod features;
 mod heartbeat;
+mod injection;
 mod leadership;
 mod logging;
 mod request;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             .map_err(Into::into)
             .and_then(|runtime| runtime.block_on(discovery::run(*options, unknown_flags))),
         Command::Request { method, path, address } => request::run(&method, &path, &address),
+        Command::Inject(options) => injection::run(&options),
         Command::Crds => print_definitions().map_err(Into::into),
         Command::Version => writeln!(std::io::stdout(), "{}", version()).map_err(Into::into),
         Command::Completion { shell } => {

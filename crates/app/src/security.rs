@@ -6,7 +6,7 @@ mod upkeep;
 
 use std::future::Future;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -37,6 +37,16 @@ pub(crate) struct Secure {
     pub(crate) authority: AuthorityHolder,
     pub(crate) namespace: String,
     pub(crate) revision: String,
+    /// What is served beside it with the same certificate; nothing if webhooks are off.
+    pub(crate) webhooks: Option<Webhooks>,
+}
+
+/// HTTP over TLS, for the API server.
+pub(crate) struct Webhooks {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: axum::Router,
+    /// Done when serving shall end.
+    pub(crate) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Secure {
@@ -62,7 +72,13 @@ impl Secure {
         .await?;
         let incoming = accept_tls(listener, tls.grpc()?).context("connections cannot be accepted")?;
         let ads = if self.settings.authenticate { self.ads.behind(self.gate) } else { self.ads };
-        Ok(server::serve_secure(incoming, ads, certificates, stop).await?)
+        let streams = server::serve_secure(incoming, ads, certificates, stop);
+        let Some(webhooks) = self.webhooks else { return Ok(streams.await?) };
+        let incoming =
+            accept_tls(webhooks.listener, tls.https()?).context("connections cannot be accepted")?;
+        let calls = server::serve_https(incoming, webhooks.router, webhooks.stop);
+        tokio::try_join!(streams, calls)?;
+        Ok(())
     }
 }
 

@@ -67,14 +67,14 @@ impl State {
         self.commits.send_modify(|n_commits| *n_commits += 1);
     }
 
-    /// The mesh of the last commit.
-    pub(crate) fn mesh(&self) -> Option<Arc<Mesh>> {
-        self.mesh.load_full()
-    }
-
     /// The number of commits, now and whenever it grows.
     pub(crate) fn commits(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
+    }
+
+    /// The mesh of the last commit.
+    pub(crate) fn mesh(&self) -> Option<Arc<Mesh>> {
+        self.mesh.load_full()
     }
 
     /// What is rejected now.

@@ -19,6 +19,7 @@ mod process;
 mod spread;
 mod time;
 mod tls;
+mod webhook;
 
 pub use ads::Ads;
 pub use caller::{
@@ -39,3 +40,4 @@ pub use metrics::Metrics;
 pub use options::AdsOptions;
 pub use port::{DebugSource, Discovery, Published, Trust};
 pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsPeer, accept_tls};
+pub use webhook::{Injectors, injection_router};

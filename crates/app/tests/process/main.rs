@@ -6,6 +6,7 @@ mod bookinfo;
 mod client;
 mod command_line;
 mod envoys;
+mod inject;
 mod secure;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub struct Node {
     /// Addresses.
     pub addresses: Vec<NodeAddress>,
+    /// As `v1.33.1`; empty if not stated.
+    pub kubelet_version: String,
 }
 
 /// An address of a node.
@@ -29,13 +31,24 @@ struct NodeDocument {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[serde(rename_all = "camelCase")]
 struct NodeStatus {
     addresses: Vec<NodeAddress>,
+    node_info: NodeInfo,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeInfo {
+    kubelet_version: String,
 }
 
 impl From<NodeDocument> for Node {
     fn from(document: NodeDocument) -> Self {
-        Self { addresses: document.status.addresses }
+        Self {
+            addresses: document.status.addresses,
+            kubelet_version: document.status.node_info.kubelet_version,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod ads;
 mod envoy;
 mod http;
 mod secure;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
