@@ -92,8 +92,15 @@ fn no_swapped_value_in_any_scenario_makes_generation_panic() {
                     swap_one(part, &mut numbers);
                 }
             }
+            let mut hostile_status = json!({"conditions": [{"type": "Accepted"}], "parents": [{"parentRef": {}}],
+                "ancestors": [], "listeners": [{"name": "web", "conditions": [null]}]});
+            swap_one(&mut hostile_status, &mut numbers);
             let result = catch_unwind(AssertUnwindSafe(|| {
                 let mesh = mesh_of_what_parses(&objects);
+                for status in mesh.statuses() {
+                    let written = status.document(Some(&hostile_status), "2026-01-01T00:00:00Z");
+                    assert!(written.is_object(), "{:?}", status.key);
+                }
                 for proxy in &scenario.proxies {
                     generate(&mesh, proxy).expect("resources that decode");
                 }

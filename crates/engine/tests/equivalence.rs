@@ -203,6 +203,7 @@ proptest! {
             at_once.stage(object);
         }
         at_once.commit();
+        prop_assert_eq!(stepwise.engine.mesh().statuses(), at_once.engine.mesh().statuses());
         for (id, proxy) in proxies().iter().enumerate() {
             at_once.connect(id as u64, proxy);
             prop_assert_eq!(contents(&stepwise, id as u64), contents(&at_once, id as u64));

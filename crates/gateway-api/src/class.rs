@@ -1,12 +1,14 @@
 //! GatewayClasses: which Gateways are ours, and what belongs to their class (platform specification 8.4).
 
+use config::ConfigStore;
+
 use crate::lookup::Lookup;
+use crate::status::{Condition, ObjectStatus, StatusBody};
 
 /// The controller of Gateways that are served here.
 pub(crate) const GATEWAY_CONTROLLER: &str = "istio.io/gateway-controller";
 /// The controller of Gateways that another cluster serves.
 pub(crate) const UNMANAGED_CONTROLLER: &str = "istio.io/unmanaged-gateway";
-#[allow(dead_code, reason = "read by the status, which is to come")]
 /// Stands for the mesh in the status of policies.
 pub(crate) const MESH_CONTROLLER: &str = "istio.io/mesh-controller";
 
@@ -35,4 +37,22 @@ impl Class {
             _ => None,
         }
     }
+}
+
+/// The status of every GatewayClass of ours.
+pub(crate) fn statuses(store: &ConfigStore) -> Vec<ObjectStatus> {
+    let is_ours = |controller: &str| matches!(controller, GATEWAY_CONTROLLER | UNMANAGED_CONTROLLER);
+    let ours = store.gateway_classes().iter().filter(|class| is_ours(&class.spec.controller_name));
+    let accepted = Condition {
+        kind: "Accepted",
+        holds: true,
+        reason: "Accepted".to_owned(),
+        message: "Handled by Istio controller".to_owned(),
+    };
+    ours.map(|class| ObjectStatus {
+        key: class.key(),
+        generation: class.meta.generation,
+        body: StatusBody::Class(vec![accepted.clone()]),
+    })
+    .collect()
 }

@@ -25,7 +25,6 @@ pub(crate) type Made = AnyObject;
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
     objects: BTreeMap<ConfigKey, AnyObject>,
-    #[allow(dead_code, reason = "read by the status, which is to come")]
     pub(crate) outcomes: Outcomes,
     asked: Asked,
 }

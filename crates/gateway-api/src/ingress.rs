@@ -44,7 +44,7 @@ pub(crate) fn convert(lookup: &Lookup<'_>) -> Vec<Made> {
 }
 
 /// Whether an Ingress is for this mesh: by its annotation, else by its class, else by the mode of the mesh.
-fn is_ours(lookup: &Lookup<'_>, object: &Object<Ingress>) -> bool {
+pub(crate) fn is_ours(lookup: &Lookup<'_>, object: &Object<Ingress>) -> bool {
     let mesh = lookup.settings.mesh;
     let mode = mesh.ingress_controller_mode();
     if let Some(class) = object.meta.annotation(CLASS) {
@@ -92,7 +92,7 @@ fn gateway(lookup: &Lookup<'_>, object: &Object<Ingress>) -> Made {
 }
 
 /// The labels of the proxies of ingress.
-fn selector(mesh: &MeshConfig) -> BTreeMap<String, String> {
+pub(crate) fn selector(mesh: &MeshConfig) -> BTreeMap<String, String> {
     let value = match (mesh.ingress_selector.as_str(), mesh.ingress_service.as_str()) {
         ("", "" | "istio-ingressgateway") => "ingressgateway",
         ("", service) => service,

@@ -30,6 +30,7 @@ mod parent;
 mod policy;
 mod rewrite;
 mod route;
+pub mod status;
 mod tls;
 
 pub use derive::{Derived, derive};

@@ -1,8 +1,6 @@
 //! What was decided about an object while it was converted, as far as its status tells: a record for every Gateway,
 //! ListenerSet, route and policy. Endpoints are not known here; the status adds what depends on them.
 
-#![allow(dead_code, reason = "read by the status, which is to come")]
-
 use config::gateway_api::{ParentReference, PolicyTarget, RouteGroupKind};
 use config::{ConfigKey, ConfigKey as Key};
 

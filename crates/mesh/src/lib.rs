@@ -50,6 +50,7 @@ pub use extension::Extension;
 pub use fact::Fact;
 pub use features::Features;
 pub use gateway::BoundGateway;
+pub use gateway_api::status::{Condition, ObjectStatus, StatusBody};
 pub use mentioned::MentionedKeys;
 pub use mesh::{Dirty, Mesh};
 pub use networks::{NetworkGateway, NetworkGateways};

@@ -113,6 +113,12 @@ impl Scenario {
         Ok(Self { name: name.to_owned(), objects, proxies, golden })
     }
 
+    /// Objects with the status that the real istiod wrote.
+    pub fn recorded_statuses(&self) -> Result<Vec<Value>> {
+        let path = self.golden.join("status.yaml");
+        if path.is_file() { documents(&path) } else { Ok(Vec::new()) }
+    }
+
     /// What the real istiod sent to a proxy: type to name to resource, normalised.
     pub fn recorded(&self, proxy: &str) -> Result<Resources> {
         let mut all = Resources::default();
