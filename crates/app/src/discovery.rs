@@ -26,7 +26,7 @@ use crate::leadership::Leadership;
 use crate::security::{self, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
-use crate::{addresses, logging, version};
+use crate::{addresses, injection, logging, version};
 
 /// Servers that run until they are told to stop.
 type Tasks = tokio::task::JoinSet<Result<()>>;
@@ -172,6 +172,11 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 leadership.run(LockKind::ConfigMap, security::kubernetes::LOCK, move |client| {
                     security::kubernetes::keep_roots(client, Arc::clone(&state), roots.clone(), name.clone())
                 });
+            }
+            let keeps_roots =
+                environment("INJECTION_WEBHOOK_CONFIG_NAME").is_none_or(|name| !name.is_empty());
+            if let Some(client) = api_server.clone().filter(|_| keeps_roots && webhooks.is_some()) {
+                tokio::spawn(injection::roots::keep(client, options.revision.clone(), authority.watch()));
             }
             let secure = Secure {
                 settings: security_settings,

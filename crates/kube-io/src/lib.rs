@@ -21,6 +21,7 @@ mod request;
 mod source;
 mod status;
 mod trust;
+mod webhooks;
 
 pub use connect::{ConnectError, connect};
 pub use election::{Election, Timing};
@@ -31,6 +32,7 @@ pub use status::{WriteError, merge_status};
 pub use trust::{
     RequestError, Reviewed, StoredSecret, keep_config_map, read_secret, review_token, write_secret,
 };
+pub use webhooks::keep_injection_roots;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub struct ControlPlane {
     pub addresses: Addresses,
     /// Where it listens for ADS over TLS; not at all unless set.
     pub secure: Option<SocketAddr>,
+    /// Where it listens for webhooks over TLS; in plain text beside `/ready` unless set.
+    pub webhooks: Option<SocketAddr>,
 }
 
 /// Where a control plane listens.
@@ -62,6 +64,7 @@ impl ControlPlane {
             environment: Vec::new(),
             addresses: Addresses::free()?,
             secure: None,
+            webhooks: None,
         })
     }
 
@@ -75,6 +78,7 @@ impl ControlPlane {
             environment: Vec::new(),
             addresses: Addresses::free()?,
             secure: None,
+            webhooks: None,
         })
     }
 
@@ -90,7 +94,10 @@ impl ControlPlane {
         command.arg("--httpAddr").arg(http.to_string());
         command.arg("--monitoringAddr").arg(monitoring.to_string());
         let secure = self.secure.map(|address| address.to_string()).unwrap_or_default();
-        command.args(["--secureGRPCAddr", secure.as_str(), "--httpsAddr", ""]).args(&self.flags);
+        let webhooks = self.webhooks.map(|address| address.to_string()).unwrap_or_default();
+        command
+            .args(["--secureGRPCAddr", secure.as_str(), "--httpsAddr", webhooks.as_str()])
+            .args(&self.flags);
         let process = Process::start("control plane", &mut command, &self.log)?;
         Ok(Running { process, addresses: self.addresses })
     }

@@ -8,6 +8,7 @@ mod command_line;
 mod envoys;
 mod inject;
 mod secure;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
