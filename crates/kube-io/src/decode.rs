@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::place::Place;
+use crate::prune;
 
 /// Where objects of the API server say that they come from.
 const SOURCE: &str = "the API server";
@@ -61,13 +62,12 @@ impl Head {
 }
 
 /// Decodes one object of a kind, as a control plane of that revision sees it.
-pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, raw: &RawValue, head: &Head) -> Item {
-    let key = head.key(kind);
-    let source: Arc<str> = SOURCE.into();
-    let mut value: Value = match serde_json::from_str(raw.get()) {
+pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, raw: &RawValue) -> Item {
+    let mut value: Value = match prune::read(kind, raw.get()) {
         Ok(value) => value,
         // Nested too deeply for any reader; or not JSON, which no API server sends.
         Err(error) => {
+            let (key, source): (_, Arc<str>) = (Head::read(raw).key(kind), SOURCE.into());
             let rejection =
                 Rejection { key: Some(key.clone()), source, path: String::new(), reason: error.to_string() };
             return Item { key, decoded: Decoded::Rejected(rejection) };
@@ -77,10 +77,9 @@ pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, raw: &RawValue, 
         // Items of a list state neither, and a kind may be served in a version that is read as another.
         document.insert("apiVersion".to_owned(), Value::String(place.api_version()));
         document.insert("kind".to_owned(), Value::String(place.name_of_kind.clone()));
-        if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
     }
+    let text = |member: &str| value["metadata"][member].as_str().unwrap_or_default();
+    let key = ConfigKey::new(kind, text("namespace"), text("name"));
     let decoded = match config::parse(value, SOURCE) {
         Ok(Some(object)) if is_ours(&object, revision) => Decoded::Object(object),
         Ok(_) => Decoded::Passed,

@@ -16,6 +16,7 @@ mod election;
 mod fault;
 mod lock;
 mod place;
+mod prune;
 mod reflector;
 mod request;
 mod source;

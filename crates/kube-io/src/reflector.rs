@@ -18,9 +18,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a collection does.
-pub(crate) enum Event {
-    /// Everything there is.
-    Listed(Vec<Box<RawValue>>),
+pub(crate) enum Event<'a> {
+    /// A list begins; what was told of one that was not brought to its end counts for nothing.
+    ListBegins,
+    /// Some of the list.
+    Page(&'a [&'a RawValue]),
+    /// That was everything there is.
+    Listed,
     /// An object is new or changed.
     Put(Head, Box<RawValue>),
     /// An object is gone.
@@ -32,21 +36,24 @@ pub(crate) enum Event {
 }
 
 /// Follows a collection until the task is aborted.
-pub(crate) async fn reflect(client: Client, place: Place, mut on_event: impl FnMut(Event) + Send) {
+pub(crate) async fn reflect(client: Client, place: Place, mut on_event: impl FnMut(Event<'_>) + Send) {
     let mut version: Option<String> = None;
     let mut pause = FIRST_PAUSE;
     let mut has_failed = false;
     loop {
         let outcome = match &mut version {
             Some(version) => follow(&client, &place, version, &mut has_failed, &mut on_event).await,
-            None => match list(&client, &place).await {
-                Ok(listing) => {
-                    on_event(Event::Listed(listing.items));
-                    version = Some(listing.resource_version);
-                    Ok(())
+            None => {
+                on_event(Event::ListBegins);
+                match list(&client, &place, |page| on_event(Event::Page(page))).await {
+                    Ok(listed) => {
+                        on_event(Event::Listed);
+                        version = Some(listed);
+                        Ok(())
+                    }
+                    Err(fault) => Err(fault),
                 }
-                Err(fault) => Err(fault),
-            },
+            }
         };
         let Err(fault) = outcome else {
             pause = FIRST_PAUSE;
@@ -72,7 +79,7 @@ async fn follow(
     place: &Place,
     version: &mut String,
     has_failed: &mut bool,
-    on_event: &mut (impl FnMut(Event) + Send),
+    on_event: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<(), Fault> {
     let mut stream: Watch<_> = watch(client, place, version).await?;
     if std::mem::take(has_failed) {
@@ -90,7 +97,7 @@ async fn follow(
 async fn take_in(
     stream: &mut Watch<impl AsyncBufRead + Unpin>,
     version: &mut String,
-    on_event: &mut (impl FnMut(Event) + Send),
+    on_event: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<bool, Fault> {
     let Some(line) = stream.next().await? else { return Ok(false) };
     let head = Head::read(&line.object);

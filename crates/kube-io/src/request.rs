@@ -22,17 +22,12 @@ const WATCH_SECONDS: u32 = 290;
 /// The API server sends a bookmark each minute at least; a stream that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(130);
 
-/// Everything there was at one version.
-pub(crate) struct Listing {
-    pub(crate) items: Vec<Box<RawValue>>,
-    pub(crate) resource_version: String,
-}
-
 #[derive(Deserialize)]
-struct Page {
+struct Page<'a> {
     #[serde(default)]
     metadata: PageMetadata,
-    items: Option<Vec<Box<RawValue>>>,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,9 +46,12 @@ pub(crate) struct Line {
     pub(crate) object: Box<RawValue>,
 }
 
-/// Lists everything.
-pub(crate) async fn list(client: &Client, place: &Place) -> Result<Listing, Fault> {
-    let mut items = Vec::new();
+/// Lists everything, page by page, so that the text of one page at most is held. Returns the version of it all.
+pub(crate) async fn list(
+    client: &Client,
+    place: &Place,
+    mut on_page: impl FnMut(&[&RawValue]) + Send,
+) -> Result<String, Fault> {
     let mut next = String::new();
     loop {
         let mut path = format!("{}limit={PAGE}", place.path());
@@ -63,12 +61,12 @@ pub(crate) async fn list(client: &Client, place: &Place) -> Result<Listing, Faul
         let answer = tokio::time::timeout(LIST_LIMIT, client.request_text(get(&path)?))
             .await
             .map_err(|_| Fault::Failed(format!("no answer to a list within {LIST_LIMIT:?}")))??;
-        let page: Page = serde_json::from_str(&answer)
+        let page: Page<'_> = serde_json::from_str(&answer)
             .map_err(|error| Fault::Failed(format!("the answer to a list is not one: {error}")))?;
-        items.extend(page.items.unwrap_or_default());
+        on_page(&page.items.unwrap_or_default());
         next = page.metadata.next;
         if next.is_empty() {
-            return Ok(Listing { items, resource_version: page.metadata.resource_version });
+            return Ok(page.metadata.resource_version);
         }
     }
 }

@@ -68,7 +68,16 @@ enum Update {
     Put(Kind, u64, Box<Item>),
     Removed(Kind, u64, Head),
     Failed(Kind, u64, Option<String>),
-    Definitions(Event),
+    Definitions(Vec<Defined>),
+    DefinitionsFailed(Option<String>),
+}
+
+/// What became of definitions.
+enum Defined {
+    /// All that were known are gone.
+    None,
+    Put(String, Box<RawValue>),
+    Removed(String),
 }
 
 /// A running task, ended when dropped.
@@ -105,8 +114,19 @@ impl Gatherer {
         mut on_event: impl FnMut(SourceEvent) + Send,
     ) {
         let sender = self.sender.clone();
+        let mut listed = Vec::new();
         let definitions = reflect(self.client.clone(), Place::of_definitions(), move |event| {
-            let _ = sender.send(Update::Definitions(event));
+            let put = |raw: &RawValue| Defined::Put(Head::read(raw).metadata.name, raw.to_owned());
+            let update = match event {
+                Event::ListBegins => return listed = vec![Defined::None],
+                Event::Page(page) => return listed.extend(page.iter().map(|raw| put(raw))),
+                Event::Listed => Update::Definitions(std::mem::take(&mut listed)),
+                Event::Put(head, raw) => Update::Definitions(vec![Defined::Put(head.metadata.name, raw)]),
+                Event::Removed(head) => Update::Definitions(vec![Defined::Removed(head.metadata.name)]),
+                Event::Failed(message) => Update::DefinitionsFailed(Some(message)),
+                Event::Recovered => Update::DefinitionsFailed(None),
+            };
+            let _ = sender.send(update);
         });
         // Ends with this task, as a collection does.
         let _definitions =
@@ -146,27 +166,25 @@ impl Gatherer {
             Update::Failed(kind, number, message) if self.is_current(kind, number) => {
                 self.catalog.fault(&kind.to_string(), message);
             }
-            Update::Definitions(event) => self.take_in_definitions(event),
+            Update::Definitions(defined) => self.take_in_definitions(defined),
+            Update::DefinitionsFailed(message) => {
+                self.catalog.fault(&Place::of_definitions().name_of_kind, message);
+            }
             // The last words of a task that was ended.
             _ => {}
         }
     }
 
-    fn take_in_definitions(&mut self, event: Event) {
-        match event {
-            Event::Listed(items) => {
-                self.has_definitions = true;
-                self.definitions = Definitions::default();
-                for raw in items {
-                    self.definitions.put(&Head::read(&raw).metadata.name, &raw);
+    fn take_in_definitions(&mut self, defined: Vec<Defined>) {
+        for one in defined {
+            match one {
+                Defined::None => {
+                    self.has_definitions = true;
+                    self.definitions = Definitions::default();
                 }
+                Defined::Put(name, raw) => self.definitions.put(&name, &raw),
+                Defined::Removed(name) => self.definitions.remove(&name),
             }
-            Event::Put(head, raw) => self.definitions.put(&head.metadata.name, &raw),
-            Event::Removed(head) => self.definitions.remove(&head.metadata.name),
-            Event::Failed(message) => {
-                return self.catalog.fault(&Place::of_definitions().name_of_kind, Some(message));
-            }
-            Event::Recovered => return self.catalog.fault(&Place::of_definitions().name_of_kind, None),
         }
         self.settle_collections();
     }
@@ -192,15 +210,14 @@ impl Gatherer {
         self.n_started += 1;
         let number = self.n_started;
         let (sender, revision, at) = (self.sender.clone(), self.revision.clone(), place.clone());
-        let read = move |raw: &RawValue, head: &Head| decode(kind, &at, &revision, raw, head);
-        let on_event = move |event: Event| {
+        let read = move |raw: &RawValue| decode(kind, &at, &revision, raw);
+        let mut listed = Vec::new();
+        let on_event = move |event: Event<'_>| {
             let update = match event {
-                Event::Listed(raw) => Update::Listed(
-                    kind,
-                    number,
-                    raw.into_iter().map(|raw| read(&raw, &Head::read(&raw))).collect(),
-                ),
-                Event::Put(head, raw) => Update::Put(kind, number, Box::new(read(&raw, &head))),
+                Event::ListBegins => return listed.clear(),
+                Event::Page(page) => return listed.extend(page.iter().map(|raw| read(raw))),
+                Event::Listed => Update::Listed(kind, number, std::mem::take(&mut listed)),
+                Event::Put(_, raw) => Update::Put(kind, number, Box::new(read(&raw))),
                 Event::Removed(head) => Update::Removed(kind, number, head),
                 Event::Failed(message) => Update::Failed(kind, number, Some(message)),
                 Event::Recovered => Update::Failed(kind, number, None),
