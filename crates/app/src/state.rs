@@ -30,7 +30,7 @@ pub(crate) struct State {
     mesh: ArcSwapOption<Mesh>,
     commits: watch::Sender<u64>,
     rejections: Mutex<Vec<Rejection>>,
-    issues: Mutex<Vec<Issue>>,
+    issues: Mutex<Arc<[Issue]>>,
 }
 
 impl State {
@@ -83,9 +83,13 @@ impl State {
     }
 
     /// What makes no sense now; what is new is logged.
-    pub(crate) fn issues(&self, issues: Vec<Issue>) {
+    pub(crate) fn issues(&self, issues: Arc<[Issue]>) {
         let mut known = self.issues.lock();
-        for issue in issues.iter().filter(|issue| !known.contains(issue)) {
+        if Arc::ptr_eq(&known, &issues) {
+            return;
+        }
+        // Both lists are sorted.
+        for issue in issues.iter().filter(|issue| known.binary_search(issue).is_err()) {
             tracing::warn!("{issue}");
         }
         *known = issues;

@@ -1,221 +1,187 @@
-//! The state of one class of proxies: its scope, its resources with what each asked, its snapshot.
+//! The state of one class of proxies: what it has of its own (listeners, the clusters of what it serves, extensions),
+//! and the snapshot, put together of that and of what it shares with classes that call alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mesh::{Dirty, Mesh, Reader, Reads};
-use scope::{ProxyClass, ProxyScope};
-use translate::{Context, Resource};
+use mesh::{Mesh, Reader, Reads};
+use model::Issue;
+use scope::ProxyClass;
+use translate::Context;
 use xds::{ResourceType, Snapshot};
 
 use crate::assemble::{endpoint_names, extension_names, route_names};
 use crate::cache::Cache;
-use crate::readers::{Named, Readers};
+use crate::group::{Group, replace, to_xds};
+use crate::outbound::{Outbound, Stale};
+use crate::readers::{Maker, Readers};
 use crate::report::Report;
 
-/// Names a class within one engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ClassId(pub(crate) u64);
-
-/// Resources that are made together, and what was asked for them.
-#[derive(Clone, Default)]
-struct Group {
-    resources: Vec<Resource>,
-    reads: Reads,
-}
-
-/// One class.
+/// One class. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Class {
-    pub(crate) id: ClassId,
+    pub(crate) id: u64,
     pub(crate) proxies: Arc<ProxyClass>,
-    pub(crate) scope: Arc<ProxyScope>,
-    scope_reads: Reads,
-    clusters: Group,
-    listeners: Group,
-    name_table: Group,
-    named: BTreeMap<Named, Group>,
+    /// The [`Outbound`] that it shares.
+    pub(crate) outbound: u64,
+    /// Clusters that are not of calls, and endpoints that these name.
+    clusters: Arc<Group>,
+    endpoints: Arc<Group>,
+    listeners: Arc<Group>,
+    extensions: Arc<Group>,
+    /// Route configurations that the listeners name.
+    pub(crate) routes: Arc<BTreeSet<Arc<str>>>,
+    /// What the snapshot was put together from.
+    shared: Arc<Snapshot>,
     pub(crate) snapshot: Arc<Snapshot>,
 }
 
-/// Short names of the types whose resources are made one by one.
-const ENDPOINT: &str = "eds";
-const ROUTE: &str = "rds";
-const EXTENSION: &str = "ecds";
-
 impl Class {
-    /// Builds a class from nothing.
+    /// Builds a class from nothing but what it shares.
     pub(crate) fn build(
-        id: ClassId,
-        class: Arc<ProxyClass>,
+        id: u64,
+        proxies: Arc<ProxyClass>,
+        outbound: &mut Outbound,
         mesh: &Mesh,
         cache: &Cache,
         readers: &mut Readers,
         report: &mut Report,
     ) -> Self {
-        let reader = Reader::new(mesh);
-        let scope = Arc::new(ProxyScope::build(Arc::clone(&class), &reader));
         let mut made = Self {
             id,
-            proxies: class,
-            scope,
-            scope_reads: reader.take_reads(),
-            clusters: Group::default(),
-            listeners: Group::default(),
-            name_table: Group::default(),
-            named: BTreeMap::new(),
+            proxies,
+            outbound: outbound.id,
+            clusters: Arc::default(),
+            endpoints: Arc::default(),
+            listeners: Arc::default(),
+            extensions: Arc::default(),
+            routes: Arc::default(),
+            shared: Arc::default(),
             snapshot: Arc::default(),
         };
-        report.n_scopes += 1;
-        readers.class_read(id, &made.scope_reads);
-        made.refresh(&reader, cache, &|_| true, &BTreeSet::new(), readers, report);
+        made.refresh(outbound, mesh, cache, &Stale::All, readers, report);
         made
     }
 
-    /// The class after a change: what asked a question that has another answer now is made again, the rest stays.
+    /// The class after a change, in itself or in what it shares.
     pub(crate) fn advanced(
         &self,
+        outbound: &mut Outbound,
         mesh: &Mesh,
         cache: &Cache,
-        dirty: &Dirty,
-        named: &BTreeSet<Named>,
+        stale: &Stale<'_>,
         readers: &mut Readers,
         report: &mut Report,
     ) -> Self {
-        let reader = Reader::new(mesh);
         let mut next = self.clone();
-        if self.scope_reads.meets(dirty.ids()) {
-            let scope = ProxyScope::build(Arc::clone(&self.proxies), &reader);
-            next.scope_reads = reader.take_reads();
-            report.n_scopes += 1;
-            readers.class_read(self.id, &next.scope_reads);
-            if scope != *self.scope {
-                next.scope = Arc::new(scope);
-                next.refresh(&reader, cache, &|_| true, &BTreeSet::new(), readers, report);
-                return next;
-            }
-        }
-        next.refresh(&reader, cache, &|reads| reads.meets(dirty.ids()), named, readers, report);
+        next.refresh(outbound, mesh, cache, stale, readers, report);
         next
     }
 
-    /// Makes again the groups whose reads `stale` picks and the `named` resources, then the snapshot. With an empty
-    /// `named` every named resource is asked about by its reads.
     fn refresh(
         &mut self,
-        reader: &Reader<'_>,
+        outbound: &mut Outbound,
+        mesh: &Mesh,
         cache: &Cache,
-        stale: &dyn Fn(&Reads) -> bool,
-        named: &BTreeSet<Named>,
+        stale: &Stale<'_>,
         readers: &mut Readers,
         report: &mut Report,
     ) {
-        let scope = Arc::clone(&self.scope);
-        let ctx = Context { reader, scope: &scope, cache };
-        let old_snapshot = Arc::clone(&self.snapshot);
-        let mut builder = old_snapshot.to_builder();
-        if stale(&self.clusters.reads) || old_snapshot.resources(ResourceType::Cluster).is_empty() {
+        let maker = Maker::Class(self.id);
+        let reader = Reader::new(mesh);
+        let scope = outbound.scope.with_class(Arc::clone(&self.proxies));
+        let ctx = Context { reader: &reader, scope: &scope, cache };
+        let makes_clusters = stale.meets(&self.clusters.reads);
+        if makes_clusters {
             report.select("cds");
-            self.clusters =
-                Group { resources: translate::cluster::generate(&ctx), reads: reader.take_reads() };
-            readers.class_read(self.id, &self.clusters.reads);
-            replace(&mut builder, ResourceType::Cluster, &self.clusters.resources);
+            let resources = translate::cluster::own(&ctx);
+            self.clusters = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(maker, &self.clusters.reads);
         }
-        if stale(&self.listeners.reads) || old_snapshot.resources(ResourceType::Listener).is_empty() {
+        let makes_endpoints = makes_clusters || stale.meets(&self.endpoints.reads);
+        if makes_endpoints {
+            let made = endpoint_names(&self.clusters.resources);
+            let resources =
+                made.iter().filter_map(|name| translate::endpoint::generate(&ctx, name)).collect();
+            self.endpoints = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(maker, &self.endpoints.reads);
+        }
+        let makes_listeners = stale.meets(&self.listeners.reads);
+        if makes_listeners {
             report.select("lds");
-            self.listeners =
-                Group { resources: translate::listener::generate(&ctx), reads: reader.take_reads() };
-            readers.class_read(self.id, &self.listeners.reads);
-            replace(&mut builder, ResourceType::Listener, &self.listeners.resources);
+            let resources = translate::listener::generate(&ctx);
+            self.listeners = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(maker, &self.listeners.reads);
+            let names = route_names(&self.listeners.resources).into_iter().map(Arc::from).collect();
+            if *self.routes != names {
+                self.routes = Arc::new(names);
+            }
         }
-        if stale(&self.name_table.reads) || old_snapshot.resources(ResourceType::NameTable).is_empty() {
-            report.select("nds");
-            let table = translate::name_table::generate(&ctx);
-            self.name_table = Group { resources: table.into_iter().collect(), reads: reader.take_reads() };
-            readers.class_read(self.id, &self.name_table.reads);
-            replace(&mut builder, ResourceType::NameTable, &self.name_table.resources);
+        let extensions_moved = makes_listeners || stale.meets(&self.extensions.reads);
+        if extensions_moved {
+            let names = extension_names(&self.listeners.resources);
+            names.iter().for_each(|_| report.select("ecds"));
+            let resources =
+                names.iter().filter_map(|name| translate::extension::generate(&ctx, name)).collect();
+            self.extensions = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(maker, &self.extensions.reads);
         }
-        let wanted = self.wanted();
-        let everything = named.is_empty();
-        let gone: Vec<Named> = self.named.keys().filter(|key| !wanted.contains(*key)).cloned().collect();
-        for key in gone {
-            self.named.remove(&key);
-            builder.remove(resource_type(key.0), &key.1);
-        }
-        for key in wanted {
-            let keep = self
-                .named
-                .get(&key)
-                .is_some_and(|group| !((everything || named.contains(&key)) && stale(&group.reads)));
-            if keep {
+        outbound.want_routes(&self.routes, mesh, cache, readers, report);
+        let moved = makes_listeners || extensions_moved;
+        self.assemble(&outbound.snapshot, makes_endpoints, moved);
+    }
+
+    /// Puts the snapshot together. Sets that cannot have moved stay as they are.
+    fn assemble(&mut self, shared: &Arc<Snapshot>, calls_moved: bool, listeners_moved: bool) {
+        let mut builder = self.snapshot.to_builder();
+        let before = Arc::clone(&self.shared);
+        let has_moved = |kind: ResourceType| !before.resources(kind).is_same(shared.resources(kind));
+        builder.share(ResourceType::NameTable, shared);
+        for (kind, own) in [
+            (ResourceType::Cluster, &self.clusters.resources),
+            (ResourceType::Endpoint, &self.endpoints.resources),
+        ] {
+            if !calls_moved && !has_moved(kind) {
                 continue;
             }
-            report.select(key.0);
-            let made = match key.0 {
-                ENDPOINT => translate::endpoint::generate(&ctx, &key.1),
-                ROUTE => translate::route::generate(&ctx, &key.1),
-                _ => translate::extension::generate(&ctx, &key.1),
-            };
-            let group = Group { resources: made.into_iter().collect(), reads: reader.take_reads() };
-            readers.resource_read(key.0, &key.1, &group.reads);
-            match group.resources.first().filter(|resource| !resource.piece.is_refused) {
-                Some(resource) => builder.insert(resource_type(key.0), to_xds(resource)),
-                None => builder.remove(resource_type(key.0), &key.1),
-            };
-            self.named.insert(key, group);
+            builder.share(kind, shared);
+            for resource in own {
+                let is_known = shared.resources(kind).resource(&resource.name).is_some();
+                if !is_known && !resource.piece.is_refused {
+                    builder.insert(kind, to_xds(resource));
+                }
+            }
         }
+        if listeners_moved || has_moved(ResourceType::Route) {
+            builder.share(ResourceType::Route, shared);
+            let routes = shared.resources(ResourceType::Route);
+            let unwanted = routes.iter().map(xds::Resource::name).filter(|name| !self.routes.contains(*name));
+            for name in unwanted {
+                builder.remove(ResourceType::Route, name);
+            }
+        }
+        if listeners_moved {
+            replace(&mut builder, ResourceType::Listener, &self.listeners.resources);
+            replace(&mut builder, ResourceType::ExtensionConfig, &self.extensions.resources);
+        }
+        self.shared = Arc::clone(shared);
         self.snapshot = Arc::new(builder.build());
     }
 
-    /// Every resource that a cluster or listener names: the snapshot is closed under reference.
-    fn wanted(&self) -> BTreeSet<Named> {
-        let of = |kind: &'static str, names: BTreeSet<String>| {
-            names.into_iter().map(move |name| (kind, Arc::<str>::from(name)))
-        };
-        of(ENDPOINT, endpoint_names(&self.clusters.resources))
-            .chain(of(ROUTE, route_names(&self.listeners.resources)))
-            .chain(of(EXTENSION, extension_names(&self.listeners.resources)))
-            .collect()
+    /// Whether what it shares has moved since it was put together.
+    pub(crate) fn is_behind(&self, outbound: &Outbound) -> bool {
+        !Arc::ptr_eq(&self.shared, &outbound.snapshot)
     }
 
-    /// Everything the user should know about what was built.
-    pub(crate) fn issues(&self) -> BTreeSet<model::Issue> {
-        let groups =
-            [&self.clusters, &self.listeners, &self.name_table].into_iter().chain(self.named.values());
-        let of_resources = groups.flat_map(|g| &g.resources).flat_map(|r| r.piece.issues.iter());
-        of_resources.chain(&self.scope.envoy_patches.issues).cloned().collect()
+    /// What the user should know about what it has of its own.
+    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
+        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions]
+            .into_iter()
+            .flat_map(|group| group.issues())
     }
-}
 
-fn resource_type(kind: &str) -> ResourceType {
-    match kind {
-        ENDPOINT => ResourceType::Endpoint,
-        ROUTE => ResourceType::Route,
-        _ => ResourceType::ExtensionConfig,
-    }
-}
-
-fn to_xds(resource: &Resource) -> xds::Resource {
-    xds::Resource::new(Arc::clone(&resource.name), resource.piece.bytes.clone())
-}
-
-/// Puts a whole type in place, but what Envoy would refuse; what is unchanged keeps its place in memory.
-fn replace(builder: &mut xds::SnapshotBuilder, kind: ResourceType, resources: &[Resource]) {
-    let sent = || resources.iter().filter(|resource| !resource.piece.is_refused);
-    let names: BTreeSet<&str> = sent().map(|resource| &*resource.name).collect();
-    let gone: Vec<Arc<str>> = builder
-        .resources(kind)
-        .iter()
-        .map(|resource| Arc::clone(resource.name()))
-        .filter(|name| !names.contains(&**name))
-        .collect();
-    for name in gone {
-        builder.remove(kind, &name);
-    }
-    for resource in sent() {
-        let known = builder.resources(kind).resource(&resource.name);
-        if known.is_none_or(|known| known.fingerprint() != resource.piece.fingerprint) {
-            builder.insert(kind, to_xds(resource));
-        }
+    /// What it asked.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &Reads> {
+        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions].into_iter().map(|g| &g.reads)
     }
 }

@@ -1,18 +1,20 @@
 //! The engine: proxies grouped in classes over one mesh, moved from state to state by `commit`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use config::Changeset;
-use mesh::{Base, Mesh, Reader, Reads};
+use mesh::{Base, Dirty, Mesh, Reader, Reads};
 use model::Issue;
 use scope::{Proxy, ProxyClass};
 use xds::Snapshot;
 
 use crate::cache::Cache;
-use crate::class::{Class, ClassId};
-use crate::readers::Readers;
+use crate::class::Class;
+use crate::issues::Issues;
+use crate::outbound::{Outbound, Stale};
+use crate::readers::{Maker, Named, Readers};
 use crate::report::Report;
 
 /// A connected proxy, by a number that the shell chose.
@@ -22,7 +24,7 @@ pub struct ProxyId(pub u64);
 /// One connected proxy: the class it is in, and what that depended on.
 struct Member {
     proxy: Proxy,
-    class: ClassId,
+    class: u64,
     reads: Reads,
 }
 
@@ -32,9 +34,18 @@ pub struct Engine {
     cache: Cache,
     readers: Readers,
     members: BTreeMap<ProxyId, Member>,
-    classes: BTreeMap<ClassId, Class>,
-    ids: HashMap<Arc<ProxyClass>, ClassId>,
-    next_class: u64,
+    classes: BTreeMap<u64, Class>,
+    class_ids: HashMap<Arc<ProxyClass>, u64>,
+    outbounds: BTreeMap<u64, Outbound>,
+    outbound_ids: HashMap<Arc<ProxyClass>, u64>,
+    /// How many members a class has, and how many classes an outbound.
+    n_users: HashMap<Maker, usize>,
+    /// Whose last user has left.
+    unused: BTreeSet<Maker>,
+    /// Makers that panicked: what they have is old, so they begin from nothing at the next commit.
+    broken: BTreeSet<Maker>,
+    issues: Issues,
+    next_id: u64,
 }
 
 impl Engine {
@@ -46,8 +57,14 @@ impl Engine {
             readers: Readers::default(),
             members: BTreeMap::new(),
             classes: BTreeMap::new(),
-            ids: HashMap::new(),
-            next_class: 0,
+            class_ids: HashMap::new(),
+            outbounds: BTreeMap::new(),
+            outbound_ids: HashMap::new(),
+            n_users: HashMap::new(),
+            unused: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            issues: Issues::default(),
+            next_id: 0,
         }
     }
 
@@ -61,14 +78,15 @@ impl Engine {
         let mut report = Report::default();
         let (mesh, dirty, changed) = self.mesh.advance(changes);
         self.mesh = mesh;
+        self.issues.forget_mesh();
         report.changed = changed;
         report.n_dirty = dirty.ids().len();
-        if dirty.is_empty() {
+        if dirty.is_empty() && self.broken.is_empty() {
             return report;
         }
-        let snapshots_before: BTreeMap<ClassId, Arc<Snapshot>> =
+        let snapshots_before: BTreeMap<u64, Arc<Snapshot>> =
             self.classes.iter().map(|(id, class)| (*id, Arc::clone(&class.snapshot))).collect();
-        let classes_before: Vec<(ProxyId, ClassId)> =
+        let classes_before: Vec<(ProxyId, u64)> =
             self.members.iter().map(|(id, member)| (*id, member.class)).collect();
         let moved: Vec<ProxyId> = self
             .members
@@ -76,44 +94,92 @@ impl Engine {
             .filter(|(_, member)| member.reads.meets(dirty.ids()))
             .map(|(id, _)| *id)
             .collect();
-        let (mut classes, named) = self.readers.concerned(&dirty);
-        if !named.is_empty() {
-            classes.extend(self.classes.keys());
-        }
-        for id in classes {
-            let Some(class) = self.classes.get(&id) else { continue };
-            let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
-            match caught(|| class.advanced(mesh, cache, &dirty, &named, readers, &mut report)) {
-                Ok(next) => {
-                    self.classes.insert(id, next);
-                }
-                Err(message) => report.panics.push(message),
-            }
-        }
+        self.advance(&dirty, &mut report);
         for id in moved {
             if let Some(member) = self.members.remove(&id) {
+                self.leave(Maker::Class(member.class));
                 self.place(id, member.proxy, &mut report);
             }
         }
-        self.drop_empty_classes();
+        self.drop_unused();
+        self.keep_routes();
         self.note_pushed(&classes_before, &snapshots_before, &mut report);
         report.rendered = self.cache.take_rendered();
         self.cache.sweep();
         report
     }
 
+    /// What classes share first, then the classes that are concerned themselves or whose shared part moved.
+    fn advance(&mut self, dirty: &Dirty, report: &mut Report) {
+        let (makers, named) = self.readers.concerned(dirty);
+        let broken = std::mem::take(&mut self.broken);
+        let mut failed = BTreeSet::new();
+        let mut with_new_scope = BTreeSet::new();
+        for (id, outbound) in &mut self.outbounds {
+            let maker = Maker::Outbound(*id);
+            let is_broken = broken.contains(&maker);
+            let asked = |name: &Named| outbound.has(name);
+            if !is_broken && !makers.contains(&maker) && !named.iter().any(asked) {
+                continue;
+            }
+            let stale = if is_broken { Stale::All } else { Stale::Asked(dirty, &named) };
+            let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
+            match caught(|| outbound.advanced(mesh, cache, &stale, readers, report)) {
+                Ok(next) => {
+                    if is_broken || !Arc::ptr_eq(&next.scope, &outbound.scope) {
+                        with_new_scope.insert(*id);
+                    }
+                    *outbound = next;
+                }
+                Err(message) => {
+                    report.panics.push(message);
+                    failed.insert(maker);
+                }
+            }
+        }
+        for (id, class) in &mut self.classes {
+            let maker = Maker::Class(*id);
+            let Some(outbound) = self.outbounds.get_mut(&class.outbound) else { continue };
+            if failed.contains(&Maker::Outbound(outbound.id)) {
+                // Half of a new state is none: the last good snapshot stays.
+                failed.insert(maker);
+                continue;
+            }
+            let is_all = broken.contains(&maker) || with_new_scope.contains(&outbound.id);
+            if !is_all && !makers.contains(&maker) && !class.is_behind(outbound) {
+                continue;
+            }
+            let stale = if is_all { Stale::All } else { Stale::Asked(dirty, &named) };
+            let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
+            match caught(|| class.advanced(outbound, mesh, cache, &stale, readers, report)) {
+                Ok(next) => *class = next,
+                Err(message) => {
+                    report.panics.push(message);
+                    failed.insert(maker);
+                }
+            }
+        }
+        self.broken = failed;
+    }
+
     /// Takes in a proxy and returns what it should have. The report says what had to be made for it.
     pub fn connect(&mut self, id: ProxyId, proxy: Proxy) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
+        if let Some(before) = self.members.remove(&id) {
+            self.leave(Maker::Class(before.class));
+        }
         self.place(id, proxy, &mut report);
+        self.drop_unused();
         report.rendered = self.cache.take_rendered();
         (self.snapshot(id).unwrap_or_default(), report)
     }
 
     /// Forgets a proxy, and its class when it was the last one in it.
     pub fn disconnect(&mut self, id: ProxyId) {
-        self.members.remove(&id);
-        self.drop_empty_classes();
+        if let Some(member) = self.members.remove(&id) {
+            self.leave(Maker::Class(member.class));
+        }
+        self.drop_unused();
         self.cache.sweep();
     }
 
@@ -128,52 +194,104 @@ impl Engine {
         self.classes.len()
     }
 
+    /// How many different worlds of calls these classes have.
+    pub fn n_outbounds(&self) -> usize {
+        self.outbounds.len()
+    }
+
     /// How many rendered pieces are kept.
     pub fn n_pieces(&self) -> usize {
         self.cache.len()
     }
 
-    /// What users should know of their configuration, from every class and from the mesh itself.
-    pub fn issues(&self) -> Vec<Issue> {
-        let mut issues: std::collections::BTreeSet<Issue> =
-            self.mesh.settings_issues().iter().cloned().collect();
-        issues.extend(self.mesh.virtual_service_issues().iter().cloned());
-        issues.extend(self.mesh.dangling_references());
-        issues.extend(self.classes.values().flat_map(Class::issues));
-        issues.into_iter().collect()
+    /// What users should know of their configuration, from every class and from the mesh itself; the same list until
+    /// something was made again.
+    pub fn issues(&self) -> Arc<[Issue]> {
+        let shared = self.outbounds.values().flat_map(Outbound::issues);
+        self.issues.all(&self.mesh, shared.chain(self.classes.values().flat_map(Class::issues)))
     }
 
     fn place(&mut self, id: ProxyId, proxy: Proxy, report: &mut Report) {
         let reader = Reader::new(&self.mesh);
         let class = Arc::new(ProxyClass::of(&proxy, &reader));
+        let outbound = Arc::new(class.outbound(&reader));
         let reads = reader.take_reads();
-        let known = self.ids.get(&class).copied();
-        let class_id = known.unwrap_or_else(|| {
-            self.next_class += 1;
-            ClassId(self.next_class)
-        });
+        let known = self.class_ids.get(&class).copied();
+        let class_id = known.unwrap_or_else(|| self.new_id());
         self.members.insert(id, Member { proxy, class: class_id, reads });
-        if known.is_some() {
+        self.join(Maker::Class(class_id));
+        let shares = |class: &Class| self.outbound_ids.get(&outbound) == Some(&class.outbound);
+        if self.classes.get(&class_id).is_some_and(shares) {
             return;
         }
+        // Which labels tell calls apart may have changed: then a class that is known shares another outbound now.
+        let Some(outbound_id) = self.outbound(outbound, report) else { return };
+        let Some(outbound) = self.outbounds.get_mut(&outbound_id) else { return };
         let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
-        match caught(|| Class::build(class_id, Arc::clone(&class), mesh, cache, readers, report)) {
+        let built =
+            caught(|| Class::build(class_id, Arc::clone(&class), outbound, mesh, cache, readers, report));
+        match built {
             Ok(built) => {
-                self.classes.insert(class_id, built);
-                self.ids.insert(class, class_id);
+                self.join(Maker::Outbound(outbound_id));
+                if let Some(before) = self.classes.insert(class_id, built) {
+                    self.leave(Maker::Outbound(before.outbound));
+                }
+                self.class_ids.insert(class, class_id);
             }
             Err(message) => report.panics.push(message),
+        }
+        self.issues.forget_made();
+    }
+
+    /// The outbound of that key, built if it is new; `None` if that panicked.
+    fn outbound(&mut self, key: Arc<ProxyClass>, report: &mut Report) -> Option<u64> {
+        if let Some(id) = self.outbound_ids.get(&key) {
+            return Some(*id);
+        }
+        let id = self.new_id();
+        let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
+        match caught(|| Outbound::build(id, Arc::clone(&key), mesh, cache, readers, report)) {
+            Ok(built) => {
+                self.outbounds.insert(id, built);
+                self.outbound_ids.insert(key, id);
+                // Nobody uses it yet; whoever asked is about to.
+                self.n_users.insert(Maker::Outbound(id), 0);
+                self.unused.insert(Maker::Outbound(id));
+                Some(id)
+            }
+            Err(message) => {
+                report.panics.push(message);
+                None
+            }
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn join(&mut self, maker: Maker) {
+        *self.n_users.entry(maker).or_default() += 1;
+    }
+
+    fn leave(&mut self, maker: Maker) {
+        if let Some(n) = self.n_users.get_mut(&maker) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                self.unused.insert(maker);
+            }
         }
     }
 
     /// Every proxy whose snapshot has other content than before.
     fn note_pushed(
         &self,
-        classes_before: &[(ProxyId, ClassId)],
-        snapshots_before: &BTreeMap<ClassId, Arc<Snapshot>>,
+        classes_before: &[(ProxyId, u64)],
+        snapshots_before: &BTreeMap<u64, Arc<Snapshot>>,
         report: &mut Report,
     ) {
-        let mut differs: BTreeMap<(ClassId, ClassId), bool> = BTreeMap::new();
+        let mut differs: BTreeMap<(u64, u64), bool> = BTreeMap::new();
         for (id, class_before) in classes_before {
             let Some(class) = self.members.get(id).map(|member| member.class) else { continue };
             let Some(new) = self.classes.get(&class).map(|class| &class.snapshot) else { continue };
@@ -188,15 +306,42 @@ impl Engine {
         }
     }
 
-    fn drop_empty_classes(&mut self) {
-        let used: std::collections::BTreeSet<ClassId> =
-            self.members.values().map(|member| member.class).collect();
-        let empty: Vec<ClassId> = self.classes.keys().filter(|id| !used.contains(id)).copied().collect();
-        for id in empty {
-            if let Some(class) = self.classes.remove(&id) {
-                self.ids.remove(&class.proxies);
-                self.readers.forget(id);
+    /// Drops classes without members and outbounds without classes.
+    fn drop_unused(&mut self) {
+        while let Some(maker) = self.unused.pop_first() {
+            if self.n_users.get(&maker).is_some_and(|n| *n > 0) {
+                continue;
             }
+            self.n_users.remove(&maker);
+            self.broken.remove(&maker);
+            self.issues.forget_made();
+            match maker {
+                Maker::Class(id) => {
+                    let Some(class) = self.classes.remove(&id) else { continue };
+                    self.class_ids.remove(&class.proxies);
+                    self.readers.forget(maker, class.reads());
+                    self.leave(Maker::Outbound(class.outbound));
+                }
+                Maker::Outbound(id) => {
+                    let Some(outbound) = self.outbounds.remove(&id) else { continue };
+                    self.outbound_ids.remove(&outbound.key);
+                    self.readers.forget(maker, outbound.reads());
+                }
+            }
+        }
+    }
+
+    /// Lets go of route configurations that no class names any more.
+    fn keep_routes(&mut self) {
+        let mut wanted: BTreeMap<u64, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for class in self.classes.values() {
+            let of_outbound = wanted.entry(class.outbound).or_default();
+            if !class.routes.is_subset(of_outbound) {
+                of_outbound.extend(class.routes.iter().cloned());
+            }
+        }
+        for outbound in self.outbounds.values_mut() {
+            outbound.keep_routes(&wanted);
         }
     }
 }

@@ -7,6 +7,9 @@ mod assemble;
 mod cache;
 mod class;
 mod engine;
+mod group;
+mod issues;
+mod outbound;
 mod readers;
 mod report;
 

@@ -6,27 +6,34 @@ use std::sync::Arc;
 
 use mesh::{Dirty, Reads};
 
-use crate::class::ClassId;
-
 /// A named resource: its type's short name and its name.
 pub(crate) type Named = (&'static str, Arc<str>);
+
+/// Something that is made as a whole and asked questions for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Maker {
+    /// What classes that call alike share.
+    Outbound(u64),
+    /// What a class has of its own.
+    Class(u64),
+}
 
 /// Who asked which question.
 #[derive(Default)]
 pub(crate) struct Readers {
-    classes: HashMap<u64, BTreeSet<ClassId>>,
+    makers: HashMap<u64, BTreeSet<Maker>>,
     resources: HashMap<u64, BTreeSet<Named>>,
 }
 
 impl Readers {
-    /// Notes that a class as a whole (its scope, clusters or listeners) asked these questions.
-    pub(crate) fn class_read(&mut self, class: ClassId, reads: &Reads) {
+    /// Notes that a maker asked these questions.
+    pub(crate) fn maker_read(&mut self, maker: Maker, reads: &Reads) {
         for id in reads.ids() {
-            self.classes.entry(id).or_default().insert(class);
+            self.makers.entry(id).or_default().insert(maker);
         }
     }
 
-    /// Notes that a named resource, whatever the class, asked these questions.
+    /// Notes that a named resource, whoever made it, asked these questions.
     pub(crate) fn resource_read(&mut self, kind: &'static str, name: &Arc<str>, reads: &Reads) {
         for id in reads.ids() {
             let of_question = self.resources.entry(id).or_default();
@@ -36,19 +43,24 @@ impl Readers {
         }
     }
 
-    /// Forgets a class that is gone.
-    pub(crate) fn forget(&mut self, class: ClassId) {
-        self.classes.retain(|_, classes| {
-            classes.remove(&class);
-            !classes.is_empty()
-        });
+    /// Forgets a maker that is gone, of which these are the last questions. What it asked before and not any more is
+    /// forgotten when somebody asks who was concerned.
+    pub(crate) fn forget<'r>(&mut self, maker: Maker, reads: impl Iterator<Item = &'r Reads>) {
+        for id in reads.flat_map(Reads::ids) {
+            if let Some(makers) = self.makers.get_mut(&id) {
+                makers.remove(&maker);
+                if makers.is_empty() {
+                    self.makers.remove(&id);
+                }
+            }
+        }
     }
 
-    /// The classes and the named resources that asked a question which has another answer now.
-    pub(crate) fn concerned(&self, dirty: &Dirty) -> (BTreeSet<ClassId>, BTreeSet<Named>) {
-        let classes = dirty.ids().iter().filter_map(|id| self.classes.get(id)).flatten().copied().collect();
+    /// The makers and the named resources that asked a question which has another answer now.
+    pub(crate) fn concerned(&self, dirty: &Dirty) -> (BTreeSet<Maker>, BTreeSet<Named>) {
+        let makers = dirty.ids().iter().filter_map(|id| self.makers.get(id)).flatten().copied().collect();
         let resources =
             dirty.ids().iter().filter_map(|id| self.resources.get(id)).flatten().cloned().collect();
-        (classes, resources)
+        (makers, resources)
     }
 }

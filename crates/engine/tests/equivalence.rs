@@ -1,5 +1,5 @@
 //! Invariant I1: after any sequence of changes the engine's snapshots equal those of an engine that was given the
-//! final state at once.
+//! final state at once, and what a build of each proxy alone makes.
 
 mod world;
 
@@ -23,7 +23,7 @@ const NAMESPACES: [&str; 2] = ["apps", "other"];
 fn object() -> impl Strategy<Value = Value> {
     let name = 0..4_usize;
     let namespace = 0..NAMESPACES.len();
-    (name, namespace, 0..26_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+    (name, namespace, 0..31_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
         let ns = NAMESPACES[namespace];
         let name = format!("s{name}");
         let meta = json!({"name": name, "namespace": ns});
@@ -78,6 +78,30 @@ fn object() -> impl Strategy<Value = Value> {
                 "spec": {"url": "oci://a.example/b:1", "phase": (["AUTHN", "AUTHZ", "STATS"][variant]),
                     "priority": variant, "selector": {"matchLabels": {"app": "s1"}}}}),
             17..=24 => gateway_api(&name, ns, kind, variant),
+            25 => networking(
+                "DestinationRule",
+                json!({"host": "s0", "workloadSelector": {"matchLabels": {"app": (["s1", "app", "s2"][variant])}},
+                    "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": variant + 1}}}}),
+            ),
+            26 => networking(
+                "VirtualService",
+                json!({"hosts": [name], "http": [
+                    {"match": [{"sourceLabels": {"app": (["s1", "app", "s2"][variant])}}], "timeout": "9s",
+                        "route": [{"destination": {"host": name}}]},
+                    {"route": [{"destination": {"host": name}}]}]}),
+            ),
+            27 => networking(
+                "Sidecar",
+                json!({"workloadSelector": {"labels": {"app": (["s1", "app", "s2"][variant])}},
+                    "egress": [{"hosts": ["./*"]}]}),
+            ),
+            28 => json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": meta,
+                "spec": {"selector": {"matchLabels": {"app": (["s1", "app", "s2"][variant])}},
+                    "rules": [{"from": [{"source": {"namespaces": ["apps"]}}]}]}}),
+            29 => json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": meta,
+                "spec": {"workloadSelector": {"labels": {"app": (["s1", "app", "s2"][variant])}}, "configPatches": [
+                    {"applyTo": "CLUSTER", "patch": {"operation": (["ADD", "REMOVE", "MERGE"][variant]),
+                        "value": {"name": (["BlackHoleCluster", "x", "y"][variant]), "type": "STATIC"}}}]}}),
             _ => networking(
                 "WorkloadEntry",
                 json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),
@@ -150,7 +174,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 /// Everything a proxy should have, by type and name, as versions of content.
 fn contents(world: &World, proxy: u64) -> BTreeMap<(&'static str, String), String> {
     let snapshot = world.engine.snapshot(engine::ProxyId(proxy)).unwrap_or_default();
-    assert!(!snapshot.resources(ResourceType::Cluster).is_empty(), "proxy {proxy} is not connected");
+    assert!(!snapshot.resources(ResourceType::Listener).is_empty(), "proxy {proxy} is not connected");
     ResourceType::ALL
         .into_iter()
         .flat_map(|kind| {
@@ -160,13 +184,37 @@ fn contents(world: &World, proxy: u64) -> BTreeMap<(&'static str, String), Strin
         .collect()
 }
 
+/// The same, built for the proxy alone and with nothing shared.
+fn alone(world: &World, proxy: &scope::Proxy) -> BTreeMap<(&'static str, String), String> {
+    let made = engine::generate(world.engine.mesh(), proxy);
+    let name_table: Vec<_> = made.name_table.into_iter().collect();
+    [
+        (ResourceType::Cluster, made.clusters),
+        (ResourceType::Endpoint, made.endpoints),
+        (ResourceType::Listener, made.listeners),
+        (ResourceType::Route, made.routes),
+        (ResourceType::NameTable, name_table),
+        (ResourceType::ExtensionConfig, made.extensions),
+    ]
+    .into_iter()
+    .flat_map(|(kind, list)| list.into_iter().map(move |resource| (kind, resource)))
+    .map(|(kind, resource)| {
+        let version = xds::Resource::new(resource.name.clone(), resource.piece.bytes.clone()).version();
+        ((kind.short_name(), resource.name.to_string()), version)
+    })
+    .collect()
+}
+
 fn proxies() -> Vec<scope::Proxy> {
     let mut second = proxy("p1", "other");
     second.labels = model::Labels::from([("app", "s1")]);
     // Behind the Service that Gateways name, and selected by what Ingresses become.
     let mut third = router("p2", "apps");
     third.labels = model::Labels::from([("app", "s1"), ("istio", "ingressgateway")]);
-    vec![proxy("p0", "apps"), second, third]
+    // Beside the first and with another workload, so the two share what they call as long as no rule tells them apart.
+    let mut fourth = proxy("p3", "apps");
+    fourth.labels = model::Labels::from([("app", "s1")]);
+    vec![proxy("p0", "apps"), second, third, fourth]
 }
 
 fn key(object: &Value) -> (String, String, String) {
@@ -207,6 +255,7 @@ proptest! {
         for (id, proxy) in proxies().iter().enumerate() {
             at_once.connect(id as u64, proxy);
             prop_assert_eq!(contents(&stepwise, id as u64), contents(&at_once, id as u64));
+            prop_assert_eq!(contents(&stepwise, id as u64), alone(&stepwise, proxy));
         }
     }
 }

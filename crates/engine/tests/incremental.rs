@@ -78,6 +78,51 @@ fn a_label_of_one_pod_makes_a_class_of_one_only_while_a_selector_mentions_it() {
 }
 
 #[test]
+fn workloads_of_a_namespace_share_what_they_call_until_a_rule_tells_them_apart() {
+    let mut world = World::default();
+    for index in 0..10 {
+        world.stage(service(&format!("s{index}"), "apps", 80, "http"));
+    }
+    world.commit();
+    for index in 0..10 {
+        let mut one = proxy(&format!("p{index}"), "apps");
+        one.labels = model::Labels::from([("app", format!("s{index}").as_str())]);
+        world.connect(index, &one);
+    }
+    assert_eq!((world.engine.n_classes(), world.engine.n_outbounds()), (10, 1));
+    let rule = serde_json::json!({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": {"name": "one", "namespace": "apps"},
+        "spec": {"host": "s0", "workloadSelector": {"matchLabels": {"app": "s3"}}}});
+    world.stage(rule.clone());
+    world.commit();
+    assert_eq!(world.engine.n_outbounds(), 10);
+    world.unstage(&rule);
+    world.commit();
+    assert_eq!(world.engine.n_outbounds(), 1);
+    // A policy about what is served tells nothing about calls.
+    world.stage(serde_json::json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "one", "namespace": "apps"}, "spec": {"selector": {"matchLabels": {"app": "s3"}}}}));
+    world.commit();
+    assert_eq!(world.engine.n_outbounds(), 1);
+}
+
+#[test]
+fn issues_are_gathered_once_for_each_state() {
+    let mut world = World::default();
+    world.stage(service("s", "apps", 80, "http"));
+    world.commit();
+    world.connect(0, &proxy("p0", "apps"));
+    let issues = world.engine.issues();
+    world.connect(1, &proxy("p1", "apps"));
+    assert!(std::sync::Arc::ptr_eq(&issues, &world.engine.issues()), "a known class brings nothing new");
+    world.stage(serde_json::json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "one", "namespace": "apps"},
+        "spec": {"hosts": ["s"], "http": [{"route": [{"destination": {"host": "nobody"}}]}]}}));
+    world.commit();
+    assert!(world.engine.issues().iter().any(|issue| issue.to_string().contains("nobody")));
+}
+
+#[test]
 fn a_patch_renders_only_what_it_concerns_and_only_where_it_holds() {
     let mut world = World::default();
     for index in 0..50 {

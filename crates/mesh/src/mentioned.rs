@@ -18,6 +18,8 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 pub struct MentionedKeys {
     /// Label keys.
     pub labels: BTreeSet<String>,
+    /// Those of them that can make a difference to what a workload calls, not only to what it serves.
+    pub outbound: BTreeSet<String>,
     /// Keys of node metadata, from EnvoyFilters.
     pub metadata: BTreeSet<String>,
     /// Whether the node that a proxy runs on can make a difference.
@@ -49,16 +51,16 @@ impl MentionedKeys {
     ) -> Self {
         let mut keys = Self::default();
         for sidecar in store.sidecars() {
-            keys.add(sidecar.spec.workload_selector.iter().map(|s| &s.labels));
+            keys.add_outbound(sidecar.spec.workload_selector.iter().map(|s| &s.labels));
         }
         for filter in store.envoy_filters() {
-            keys.add(filter.spec.workload_selector.iter().map(|s| &s.labels));
+            keys.add_outbound(filter.spec.workload_selector.iter().map(|s| &s.labels));
             let proxies =
                 filter.spec.config_patches.iter().filter_map(|patch| patch.r#match.as_ref()?.proxy.as_ref());
             keys.metadata.extend(proxies.flat_map(|proxy| proxy.metadata.keys().cloned()));
         }
         for gateway in store.gateways() {
-            keys.add(std::iter::once(&gateway.spec.selector));
+            keys.add_outbound(std::iter::once(&gateway.spec.selector));
         }
         let selectors: Vec<&Option<WorkloadSelector>> = store
             .peer_authentications()
@@ -70,23 +72,29 @@ impl MentionedKeys {
             .chain(store.wasm_plugins().iter().map(|o| &o.spec.selector))
             .chain(store.traffic_extensions().iter().map(|o| &o.spec.selector))
             .chain(store.proxy_configs().iter().map(|o| &o.spec.selector))
-            .chain(store.destination_rules().iter().map(|o| &o.spec.workload_selector))
             .collect();
         keys.add(selectors.into_iter().flatten().map(|s| &s.match_labels));
+        let rules = store.destination_rules().iter().filter_map(|o| o.spec.workload_selector.as_ref());
+        keys.add_outbound(rules.map(|s| &s.match_labels));
         for service in store.virtual_services() {
-            keys.add(source_labels(&service.spec));
+            keys.add_outbound(source_labels(&service.spec));
         }
         let of_mesh = settings.config.locality_lb_setting.iter().flat_map(|s| &s.failover_priority);
         let of_rules = store.destination_rules().iter().flat_map(|rule| failover_priorities(&rule.spec));
         let priorities: Vec<&String> = of_mesh.chain(of_rules).collect();
-        keys.labels
+        keys.outbound
             .extend(priorities.into_iter().map(|p| p.split('=').next().unwrap_or_default().to_owned()));
+        keys.labels.extend(keys.outbound.iter().cloned());
         keys.node = keys.labels.contains(HOSTNAME)
             || services.into_iter().any(|service| {
                 service.kubernetes.node_local
                     || service.traffic_distribution == TrafficDistribution::PreferSameNode
             });
         keys
+    }
+
+    fn add_outbound<'a>(&mut self, selectors: impl Iterator<Item = &'a BTreeMap<String, String>>) {
+        self.outbound.extend(selectors.flat_map(|labels| labels.keys().cloned()));
     }
 
     fn add<'a>(&mut self, selectors: impl Iterator<Item = &'a BTreeMap<String, String>>) {

@@ -146,6 +146,34 @@ impl ProxyClass {
         }
     }
 
+    /// What of the class shows in its scope, in the clusters and routes of its calls and in endpoints. Classes that
+    /// agree in this share these: what a workload serves, and labels that no rule about calls mentions, are left out.
+    pub fn outbound(&self, reader: &Reader<'_>) -> Self {
+        if self.proxy_type != ProxyType::Sidecar {
+            return self.clone();
+        }
+        let keys = reader.mentioned_keys();
+        let mut proxy_config = self.metadata.proxy_config.clone();
+        if let Some(members) = proxy_config.as_object_mut() {
+            members.retain(|name, _| name == PROXY_HEADERS);
+        }
+        Self {
+            node_cluster: String::new(),
+            labels: Labels::new(
+                self.labels.iter().filter(|(key, _)| keys.outbound.contains(*key)).map(owned).collect(),
+            ),
+            ip_addresses: Vec::new(),
+            own_services: Vec::new(),
+            metadata: NodeMetadata {
+                workload_name: String::new(),
+                service_account: String::new(),
+                proxy_config,
+                ..self.metadata.clone()
+            },
+            ..self.clone()
+        }
+    }
+
     /// Whether it is a gateway.
     pub fn is_router(&self) -> bool {
         self.proxy_type == ProxyType::Router
@@ -162,6 +190,9 @@ fn labels(proxy: &Proxy, reader: &Reader<'_>) -> Labels {
     labels.extend((*known).clone());
     Labels::new(labels)
 }
+
+/// The only part of its own settings that shows in what a proxy calls.
+const PROXY_HEADERS: &str = "proxyHeaders";
 
 /// Labels that every pod, or every rollout, has a value of its own for. They count only when mentioned.
 const OF_ONE_POD: &[&str] = &[

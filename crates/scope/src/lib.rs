@@ -19,4 +19,4 @@ pub use egress::EgressListener;
 pub use envoy_patches::{EnvoyPatch, EnvoyPatches};
 pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
-pub use proxy_scope::{ProxyScope, UnknownTraffic};
+pub use proxy_scope::{ProxyScope, Seen, UnknownTraffic};

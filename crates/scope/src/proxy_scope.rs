@@ -2,6 +2,7 @@
 //! to S09, S15, S20).
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use config::Object;
@@ -40,11 +41,25 @@ fn egress_cluster(proxy: &istio::networking::Destination) -> String {
     format!("outbound|{port}|{}|{}", proxy.subset, proxy.host)
 }
 
-/// What one class of proxies may see.
+/// What one class of proxies may see: the class, and what it sees, which it shares with others that see the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProxyScope {
     /// The class.
     pub class: Arc<ProxyClass>,
+    seen: Arc<Seen>,
+}
+
+impl Deref for ProxyScope {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+/// What a class may see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
     /// Mesh-wide settings.
     pub settings: Arc<MeshSettings>,
     /// The Sidecar that applies; `None` for the default scope and for routers.
@@ -77,16 +92,9 @@ impl ProxyScope {
             let (unique, by_host) = collected.finish();
             let egress = vec![EgressListener { config: None, services, virtual_services }];
             let gateway = class.is_router().then(|| MergedGateway::build(&class, reader)).flatten();
-            return Self {
-                class,
-                settings,
-                sidecar: None,
-                egress,
-                services: unique,
-                by_host,
-                gateway,
-                envoy_patches,
-            };
+            let seen =
+                Seen { settings, sidecar: None, egress, services: unique, by_host, gateway, envoy_patches };
+            return Self { class, seen: Arc::new(seen) };
         }
         let virtual_services: Vec<_> = virtual_services.into_iter().filter(|vs| vs.is_mesh()).collect();
         let sidecar = reader.sidecar(&class.namespace, &class.labels);
@@ -103,7 +111,14 @@ impl ProxyScope {
             collected.add_destinations(listener, &class.namespace, reader);
         }
         let (unique, by_host) = collected.finish();
-        Self { class, settings, sidecar, egress, services: unique, by_host, gateway: None, envoy_patches }
+        let seen =
+            Seen { settings, sidecar, egress, services: unique, by_host, gateway: None, envoy_patches };
+        Self { class, seen: Arc::new(seen) }
+    }
+
+    /// The same for a class that sees the same, as [`ProxyClass::outbound`] tells.
+    pub fn with_class(&self, class: Arc<ProxyClass>) -> Self {
+        Self { class, seen: Arc::clone(&self.seen) }
     }
 
     /// The egress listener whose services and VirtualServices a route table of that port (or, for port 0, of that

@@ -43,6 +43,11 @@ impl Resource {
         Some(Self::new(Arc::clone(name), body))
     }
 
+    /// The same where the fingerprint of `body` is known already.
+    pub fn with_fingerprint(name: impl Into<Arc<str>>, body: Bytes, fingerprint: Fingerprint) -> Self {
+        Self { name: name.into(), fingerprint, body }
+    }
+
     /// The name by which clients subscribe.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -98,6 +103,11 @@ impl ResourceSet {
         Fingerprint(self.sum).short()
     }
 
+    /// Whether both hold the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.sum == other.sum && self.len() == other.len()
+    }
+
     pub(crate) fn sum(&self) -> u128 {
         self.sum
     }
@@ -124,7 +134,7 @@ impl ResourceSet {
     /// the sets hold, as long as one descends from the other.
     pub(crate) fn changes<'a>(&'a self, newer: &'a Self) -> Changes<'a> {
         let mut changes = Changes::default();
-        if self.sum == newer.sum && self.len() == newer.len() {
+        if self.is_same(newer) {
             return changes;
         }
         for item in self.resources.diff(&newer.resources) {

@@ -51,6 +51,12 @@ impl SnapshotBuilder {
         self
     }
 
+    /// Takes a whole type from another snapshot, with which it is shared.
+    pub fn share(&mut self, resource_type: ResourceType, with: &Snapshot) -> &mut Self {
+        self.snapshot.sets[resource_type.index()] = with.resources(resource_type).clone();
+        self
+    }
+
     /// Removes all resources of a type.
     pub fn clear(&mut self, resource_type: ResourceType) -> &mut Self {
         self.snapshot.sets[resource_type.index()] = ResourceSet::default();

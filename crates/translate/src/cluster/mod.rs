@@ -25,6 +25,8 @@ pub use fixed::{BLACK_HOLE, INBOUND_PASSTHROUGH, PASSTHROUGH};
 pub use inbound::name as inbound_name;
 pub use outbound::{name as outbound_name, sni_name};
 
+use std::sync::Arc;
+
 use client::ClientFacts;
 use envoy::cluster::cluster::{
     ClusterDiscoveryType, CommonLbConfig, DiscoveryType, LbConfig, OriginalDstLbConfig,
@@ -36,11 +38,30 @@ use outbound::Purpose;
 use proto::envoy;
 use scope::ProxyType;
 
+use crate::patch::Additions;
 use crate::{Context, Resource, patch};
 
 /// Every cluster of the class, in Istio's order; of two with one name the first stays.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let mut clusters = outbound::generate(ctx, Purpose::Calls);
+    add_own(ctx, &mut clusters);
+    first_of_each_name(patch::clusters(ctx, clusters, Additions::Made))
+}
+
+/// The clusters of calls alone: they depend on what [`scope::ProxyClass::outbound`] keeps of the class.
+pub fn outbound(ctx: &Context<'_>) -> Vec<Resource> {
+    let clusters = outbound::generate(ctx, Purpose::Calls);
+    first_of_each_name(patch::clusters(ctx, clusters, Additions::LeftOut))
+}
+
+/// All others. Where one has the name of a cluster of calls, that one goes first.
+pub fn own(ctx: &Context<'_>) -> Vec<Resource> {
+    let mut clusters = Vec::new();
+    add_own(ctx, &mut clusters);
+    first_of_each_name(patch::clusters(ctx, clusters, Additions::Made))
+}
+
+fn add_own(ctx: &Context<'_>, clusters: &mut Vec<Resource>) {
     clusters.push(fixed::black_hole(ctx));
     if ctx.class().proxy_type == ProxyType::Sidecar {
         clusters.push(fixed::passthrough(ctx));
@@ -53,9 +74,11 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     if ctx.class().metadata.credential {
         clusters.push(fixed::external_sds(ctx));
     }
-    let mut clusters = patch::clusters(ctx, clusters);
-    let mut seen = std::collections::BTreeSet::new();
-    clusters.retain(|cluster| seen.insert(cluster.name.clone()));
+}
+
+fn first_of_each_name(mut clusters: Vec<Resource>) -> Vec<Resource> {
+    let mut seen = std::collections::HashSet::with_capacity(clusters.len());
+    clusters.retain(|cluster| seen.insert(Arc::clone(&cluster.name)));
     clusters
 }
 

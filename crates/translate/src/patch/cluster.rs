@@ -19,8 +19,15 @@ use crate::{Context, Input, Reference, Rendered, Resource};
 
 const KINDS: &[ApplyTo] = &[ApplyTo::Cluster];
 
-/// All clusters of the class, patched.
-pub(crate) fn clusters(ctx: &Context<'_>, clusters: Vec<Resource>) -> Vec<Resource> {
+/// Whether clusters that patches add are made; where a class is made in parts, only one part makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Additions {
+    Made,
+    LeftOut,
+}
+
+/// Clusters of the class, patched.
+pub(crate) fn clusters(ctx: &Context<'_>, clusters: Vec<Resource>, additions: Additions) -> Vec<Resource> {
     let patches = &ctx.scope.envoy_patches;
     if !patches.patches.iter().any(|patch| patch.apply_to == ApplyTo::Cluster) {
         return clusters;
@@ -48,6 +55,9 @@ pub(crate) fn clusters(ctx: &Context<'_>, clusters: Vec<Resource>) -> Vec<Resour
             let input = PatchedCluster { base: Base(Arc::clone(&cluster.piece)), patches: applied };
             made.extend(patched(ctx, &input));
         }
+    }
+    if additions == Additions::LeftOut {
+        return made;
     }
     for context in [outbound, PatchContext::SidecarInbound] {
         for patch in patches.of(context, KINDS).filter(|patch| patch.operation == Operation::Add) {

@@ -24,7 +24,7 @@ use scope::EnvoyPatch;
 
 use crate::{Context, Input, Piece, Rendered, Resource};
 
-pub(crate) use cluster::clusters;
+pub(crate) use cluster::{Additions, clusters};
 pub(crate) use extension::extension_config;
 pub(crate) use listener::listeners;
 pub(crate) use route::routes;

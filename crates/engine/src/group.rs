@@ -1,0 +1,50 @@
+//! Resources that are made together, with the questions that were asked for them, and how they come into a snapshot.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mesh::Reads;
+use model::Issue;
+use translate::Resource;
+use xds::{ResourceType, SnapshotBuilder};
+
+/// Resources that are made together.
+#[derive(Clone, Default)]
+pub(crate) struct Group {
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) reads: Reads,
+}
+
+impl Group {
+    /// What the user should know about them.
+    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
+        self.resources.iter().flat_map(|resource| resource.piece.issues.iter())
+    }
+}
+
+/// A resource as sessions have it. Its fingerprint is known, so its bytes are not looked at.
+pub(crate) fn to_xds(resource: &Resource) -> xds::Resource {
+    let piece = &resource.piece;
+    xds::Resource::with_fingerprint(Arc::clone(&resource.name), piece.bytes.clone(), piece.fingerprint)
+}
+
+/// Puts a whole type in place, but what Envoy would refuse; what is unchanged keeps its place in memory.
+pub(crate) fn replace(builder: &mut SnapshotBuilder, kind: ResourceType, resources: &[Resource]) {
+    let sent = || resources.iter().filter(|resource| !resource.piece.is_refused);
+    let names: BTreeSet<&str> = sent().map(|resource| &*resource.name).collect();
+    let gone: Vec<Arc<str>> = builder
+        .resources(kind)
+        .iter()
+        .map(|resource| Arc::clone(resource.name()))
+        .filter(|name| !names.contains(&**name))
+        .collect();
+    for name in gone {
+        builder.remove(kind, &name);
+    }
+    for resource in sent() {
+        let known = builder.resources(kind).resource(&resource.name);
+        if known.is_none_or(|known| known.fingerprint() != resource.piece.fingerprint) {
+            builder.insert(kind, to_xds(resource));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What classes share that call alike: the scope, the clusters and routes of calls, endpoints, the name table. All
+//! workloads of a namespace have this in common as long as no rule about calls tells them apart, so its cost and its
+//! memory are paid once for them and not once for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mesh::{Dirty, Mesh, Reader, Reads};
+use model::Issue;
+use scope::{ProxyClass, ProxyScope};
+use translate::{Context, Resource};
+use xds::{ResourceType, Snapshot};
+
+use crate::assemble::endpoint_names;
+use crate::cache::Cache;
+use crate::group::{Group, replace, to_xds};
+use crate::readers::{Maker, Named, Readers};
+use crate::report::Report;
+
+/// Short names of the types whose resources are made one by one.
+pub(crate) const ENDPOINT: &str = "eds";
+pub(crate) const ROUTE: &str = "rds";
+
+/// What classes that call alike have in common. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Outbound {
+    pub(crate) id: u64,
+    /// What the classes agree in.
+    pub(crate) key: Arc<ProxyClass>,
+    pub(crate) scope: Arc<ProxyScope>,
+    scope_reads: Arc<Reads>,
+    clusters: Arc<Group>,
+    name_table: Arc<Group>,
+    /// Load assignments that the clusters name, and route configurations that some class asked for.
+    named: imbl::OrdMap<Named, Arc<Group>>,
+    /// Clusters of calls, endpoints, routes, name table.
+    pub(crate) snapshot: Arc<Snapshot>,
+}
+
+/// What a change may leave as it was.
+pub(crate) enum Stale<'a> {
+    /// Everything is made again.
+    All,
+    /// Groups that asked one of these questions, and of the named resources only these.
+    Asked(&'a Dirty, &'a BTreeSet<Named>),
+}
+
+impl Stale<'_> {
+    pub(crate) fn meets(&self, reads: &Reads) -> bool {
+        match self {
+            Self::All => true,
+            Self::Asked(dirty, _) => reads.meets(dirty.ids()),
+        }
+    }
+}
+
+impl Outbound {
+    /// Builds it from nothing.
+    pub(crate) fn build(
+        id: u64,
+        key: Arc<ProxyClass>,
+        mesh: &Mesh,
+        cache: &Cache,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) -> Self {
+        let reader = Reader::new(mesh);
+        let scope = Arc::new(ProxyScope::build(Arc::clone(&key), &reader));
+        let mut made = Self {
+            id,
+            key,
+            scope,
+            scope_reads: Arc::new(reader.take_reads()),
+            clusters: Arc::default(),
+            name_table: Arc::default(),
+            named: imbl::OrdMap::new(),
+            snapshot: Arc::default(),
+        };
+        report.n_scopes += 1;
+        readers.maker_read(Maker::Outbound(id), &made.scope_reads);
+        made.refresh(&reader, cache, &Stale::All, readers, report);
+        made
+    }
+
+    /// It after a change: what asked a question that has another answer now is made again, the rest stays.
+    pub(crate) fn advanced(
+        &self,
+        mesh: &Mesh,
+        cache: &Cache,
+        stale: &Stale<'_>,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) -> Self {
+        let reader = Reader::new(mesh);
+        let mut next = self.clone();
+        if stale.meets(&self.scope_reads) {
+            let scope = ProxyScope::build(Arc::clone(&self.key), &reader);
+            next.scope_reads = Arc::new(reader.take_reads());
+            report.n_scopes += 1;
+            readers.maker_read(Maker::Outbound(self.id), &next.scope_reads);
+            if scope != *self.scope {
+                next.scope = Arc::new(scope);
+                next.refresh(&reader, cache, &Stale::All, readers, report);
+                return next;
+            }
+        }
+        next.refresh(&reader, cache, stale, readers, report);
+        next
+    }
+
+    fn refresh(
+        &mut self,
+        reader: &Reader<'_>,
+        cache: &Cache,
+        stale: &Stale<'_>,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) {
+        let scope = Arc::clone(&self.scope);
+        let ctx = Context { reader, scope: &scope, cache };
+        let mut builder = self.snapshot.to_builder();
+        if stale.meets(&self.clusters.reads) {
+            report.select("cds");
+            let resources = translate::cluster::outbound(&ctx);
+            self.clusters = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(Maker::Outbound(self.id), &self.clusters.reads);
+            replace(&mut builder, ResourceType::Cluster, &self.clusters.resources);
+            let wanted = endpoint_names(&self.clusters.resources);
+            let is_gone = |key: &Named| key.0 == ENDPOINT && !wanted.contains(&*key.1);
+            let gone: Vec<Named> = self.named.keys().filter(|key| is_gone(key)).cloned().collect();
+            for key in gone {
+                self.named.remove(&key);
+                builder.remove(ResourceType::Endpoint, &key.1);
+            }
+            for name in wanted {
+                let key: Named = (ENDPOINT, name.into());
+                if !self.named.contains_key(&key) {
+                    self.make(key, &ctx, &mut builder, readers, report);
+                }
+            }
+        }
+        if stale.meets(&self.name_table.reads) {
+            report.select("nds");
+            let resources: Vec<Resource> = translate::name_table::generate(&ctx).into_iter().collect();
+            self.name_table = Arc::new(Group { resources, reads: reader.take_reads() });
+            readers.maker_read(Maker::Outbound(self.id), &self.name_table.reads);
+            replace(&mut builder, ResourceType::NameTable, &self.name_table.resources);
+        }
+        let again: Vec<Named> = match stale {
+            Stale::All => self.named.keys().cloned().collect(),
+            Stale::Asked(_, named) => named
+                .iter()
+                .filter(|key| self.named.get(*key).is_some_and(|group| stale.meets(&group.reads)))
+                .cloned()
+                .collect(),
+        };
+        for key in again {
+            self.make(key, &ctx, &mut builder, readers, report);
+        }
+        self.snapshot = Arc::new(builder.build());
+    }
+
+    fn make(
+        &mut self,
+        key: Named,
+        ctx: &Context<'_>,
+        builder: &mut xds::SnapshotBuilder,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) {
+        report.select(key.0);
+        let (resource_type, made) = match key.0 {
+            ENDPOINT => (ResourceType::Endpoint, translate::endpoint::generate(ctx, &key.1)),
+            _ => (ResourceType::Route, translate::route::generate(ctx, &key.1)),
+        };
+        let group = Group { resources: made.into_iter().collect(), reads: ctx.reader.take_reads() };
+        readers.resource_read(key.0, &key.1, &group.reads);
+        match group.resources.first().filter(|resource| !resource.piece.is_refused) {
+            Some(resource) => builder.insert(resource_type, to_xds(resource)),
+            None => builder.remove(resource_type, &key.1),
+        };
+        self.named.insert(key, Arc::new(group));
+    }
+
+    /// Whether it made that resource.
+    pub(crate) fn has(&self, key: &Named) -> bool {
+        self.named.contains_key(key)
+    }
+
+    /// Makes those route configurations that nobody has asked for before.
+    pub(crate) fn want_routes(
+        &mut self,
+        names: &BTreeSet<Arc<str>>,
+        mesh: &Mesh,
+        cache: &Cache,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) {
+        let new = names.iter().map(|name| (ROUTE, Arc::clone(name)));
+        let new: Vec<Named> = new.filter(|key| !self.named.contains_key(key)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let reader = Reader::new(mesh);
+        let scope = Arc::clone(&self.scope);
+        let ctx = Context { reader: &reader, scope: &scope, cache };
+        let mut builder = self.snapshot.to_builder();
+        for key in new {
+            self.make(key, &ctx, &mut builder, readers, report);
+        }
+        self.snapshot = Arc::new(builder.build());
+    }
+
+    /// Drops route configurations that none of its classes wants any more.
+    pub(crate) fn keep_routes(&mut self, wanted: &BTreeMap<u64, BTreeSet<Arc<str>>>) {
+        let wanted = wanted.get(&self.id);
+        let is_gone = |key: &Named| key.0 == ROUTE && !wanted.is_some_and(|names| names.contains(&key.1));
+        let gone: Vec<Named> = self.named.keys().filter(|key| is_gone(key)).cloned().collect();
+        if gone.is_empty() {
+            return;
+        }
+        let mut builder = self.snapshot.to_builder();
+        for key in gone {
+            self.named.remove(&key);
+            builder.remove(ResourceType::Route, &key.1);
+        }
+        self.snapshot = Arc::new(builder.build());
+    }
+
+    /// Everything the user should know about what was built.
+    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
+        let groups = [&self.clusters, &self.name_table].into_iter().chain(self.named.values());
+        groups.flat_map(|group| group.issues()).chain(&self.scope.envoy_patches.issues)
+    }
+
+    /// What it asked as a whole.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &Reads> {
+        [&*self.scope_reads, &self.clusters.reads, &self.name_table.reads].into_iter()
+    }
+}
