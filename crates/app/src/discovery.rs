@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::cli::Discovery;
 use crate::control::{Control, Event};
-use crate::features::{debounce, features, parse_flag, push_throttle};
+use crate::features::{debounce, features, max_streams_per_second, parse_flag, push_throttle};
 use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
 use crate::security::{self, Secure, Webhooks};
@@ -49,6 +49,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let (debounce, more) = debounce(&environment);
     problems.extend(more);
     let (throttle, more) = push_throttle(&environment, n_cores);
+    problems.extend(more);
+    let (max_streams_per_second, more) = max_streams_per_second(&environment);
     problems.extend(more);
     let (security_settings, more) = security::Settings::read(&environment, options.ca_root_folder.clone())?;
     problems.extend(more);
@@ -141,7 +143,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
             connections,
             metrics.clone(),
             AdsOptions {
-                max_streams_per_second: u32::try_from(AdsOptions::limit_for(n_cores)).unwrap_or(u32::MAX),
+                max_streams_per_second,
                 push_throttle: throttle,
                 keepalive_interval: options.keepalive_interval,
                 keepalive_timeout: options.keepalive_timeout,

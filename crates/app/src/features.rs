@@ -82,6 +82,16 @@ pub(crate) fn push_throttle(
     (if throttle == 0 { (15 + 5 * n_cores).min(100) } else { throttle }, source.problems)
 }
 
+/// `PILOT_MAX_REQUESTS_PER_SECOND`: new streams per second. Nothing bounds them by default: a proxy of a class that is
+/// known costs next to nothing, those of new classes wait for the control thread, and responses are made within the
+/// push throttle. istiod refuses all beyond a few dozen each second, whatever they cost.
+pub(crate) fn max_streams_per_second(variable: &dyn Fn(&str) -> Option<String>) -> (u32, Vec<String>) {
+    let mut source = Source { variable, problems: Vec::new() };
+    let mut limit = 0_u32;
+    source.number("PILOT_MAX_REQUESTS_PER_SECOND", &mut limit);
+    (limit, source.problems)
+}
+
 /// A switch on its own; a slip is told among the problems and keeps the default.
 pub(crate) fn parse_flag(
     variable: &dyn Fn(&str) -> Option<String>,
