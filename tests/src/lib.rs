@@ -1,5 +1,6 @@
-//! Tests that cross crates: golden, parity, real Envoy.
+//! Tests that cross crates: golden, parity, real Envoy, and benchmarks.
 
+pub mod bench;
 pub mod binary;
 pub mod churn;
 pub mod examples;

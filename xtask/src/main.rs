@@ -48,6 +48,16 @@ enum Chore {
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure the control plane: `cargo xtask bench B1 B6`, `cargo xtask bench all`.
+    #[command(trailing_var_arg = true)]
+    Bench {
+        /// Profile of what is measured; published figures are those of `dist`, `release` builds faster.
+        #[arg(long, default_value = "dist")]
+        profile: String,
+        /// Cases and options of the benchmarks; `cargo xtask bench -- --help` tells them.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> Result<ExitCode> {
@@ -58,6 +68,7 @@ fn main() -> Result<ExitCode> {
         Chore::Golden { update } => golden(&root, update),
         Chore::Churn { arguments } => churn(&root, &arguments),
         Chore::Parity { arguments } => parity(&root, &arguments),
+        Chore::Bench { profile, arguments } => bench(&root, &profile, &arguments),
     }
 }
 
@@ -93,6 +104,25 @@ fn run(root: &Path, program: &str, arguments: &[String]) -> Result<ExitCode> {
         .args(["run", "--quiet", "--package", "tests", "--bin", program, "--"])
         .args(arguments)
         .current_dir(root)
+        .status()
+        .context("cargo cannot be started")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn bench(root: &Path, profile: &str, arguments: &[String]) -> Result<ExitCode> {
+    let cargo = |task: &[&str]| {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(task).args(["--locked", "--profile", profile]).current_dir(root);
+        cargo
+    };
+    let built =
+        cargo(&["build", "--quiet", "--package", "app"]).status().context("cargo cannot be started")?;
+    if !built.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let status = cargo(&["run", "--quiet", "--package", "tests", "--bin", "bench"])
+        .arg("--")
+        .args(arguments)
         .status()
         .context("cargo cannot be started")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

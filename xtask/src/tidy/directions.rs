@@ -15,6 +15,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("translate", &["scope"]),
     ("xds", &["model"]),
     ("engine", &["translate", "xds"]),
+    ("swarm", &["proto"]),
     ("ca", &["model"]),
     ("inject", &["config"]),
     ("kube-io", &["config"]),

@@ -1,0 +1,61 @@
+//! What a cluster or listener makes an Envoy ask for next. Each different body is looked into once for all streams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prost::Message;
+use proto::envoy::google::Any;
+use proto::envoy::{cluster, listener};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::Kind;
+
+/// References by the hash of the body that holds them.
+#[derive(Default)]
+pub(crate) struct Bodies(Mutex<HashMap<u64, Arc<[Arc<str>]>>>);
+
+impl Bodies {
+    /// Names that the body of a cluster or listener refers to: load assignments or route configurations.
+    pub(crate) fn references(&self, kind: Kind, body: &[u8]) -> Arc<[Arc<str>]> {
+        let hash = xxh3_64(body);
+        if let Some(known) = self.0.lock().get(&hash) {
+            return Arc::clone(known);
+        }
+        let found: Arc<[Arc<str>]> = references(kind, body).unwrap_or_default().into();
+        self.0.lock().insert(hash, Arc::clone(&found));
+        found
+    }
+}
+
+fn references(kind: Kind, body: &[u8]) -> Option<Vec<Arc<str>>> {
+    let any = Any::decode(body).ok()?;
+    match kind {
+        Kind::Cluster => {
+            let cluster = cluster::Cluster::decode(&any.value[..]).ok()?;
+            let service = cluster.eds_cluster_config?.service_name;
+            Some(vec![if service.is_empty() { cluster.name.into() } else { service.into() }])
+        }
+        Kind::Listener => {
+            let listener = listener::Listener::decode(&any.value[..]).ok()?;
+            let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+            let mut names: Vec<Arc<str>> =
+                chains.flat_map(|chain| &chain.filters).filter_map(route_of).collect();
+            names.dedup();
+            Some(names)
+        }
+        Kind::Endpoint | Kind::Route => None,
+    }
+}
+
+fn route_of(filter: &listener::Filter) -> Option<Arc<str>> {
+    use proto::envoy::hcm::{HttpConnectionManager, http_connection_manager::RouteSpecifier};
+    let Some(listener::filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
+    if !any.type_url.ends_with("HttpConnectionManager") {
+        return None;
+    }
+    match HttpConnectionManager::decode(&any.value[..]).ok()?.route_specifier? {
+        RouteSpecifier::Rds(rds) => Some(rds.route_config_name.into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Benchmarks from outside: a mesh over files or a real API server, a control plane as a process, a swarm in front of
+//! it. `cargo xtask bench` runs them; a test runs them small.
+
+pub mod cases;
+mod figures;
+pub mod mesh;
+mod plane;
+mod probe;
+mod stage;
+mod world;
+
+pub use figures::Figures;
+pub use stage::Bench;
