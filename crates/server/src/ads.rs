@@ -1,6 +1,7 @@
 //! `envoy.service.discovery.v3.AggregatedDiscoveryService`, both methods, by hand: responses carry resources as bytes
 //! that all proxies of a class share, which generated code cannot.
 
+mod body;
 mod debug;
 mod stream;
 mod wire;
@@ -13,17 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
+use tonic::codec::Codec;
 use tonic::codegen::{Service, http};
-use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::metadata::MetadataMap;
+use tonic::server::NamedService;
+use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::admission::Admission;
 use crate::caller::{Credentials, Gate};
 use crate::listen::Leaving;
 use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
+use body::Responses;
 use debug::DebugTypes;
 use stream::{Proof, Visitor};
 use wire::{Delta, Sotw, Wire};
@@ -122,16 +125,48 @@ impl Ads {
         Ok(())
     }
 
-    fn serve<W: Wire>(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>, Infallible> {
+    async fn serve<W: Wire>(self, request: http::Request<Body>) -> http::Response<Body> {
+        let (parts, body) = request.into_parts();
+        if parts.headers.get(ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Status::unimplemented("compressed requests are not read here").into_http();
+        }
+        let codec = ProstCodec::<W::Response, W::Request>::default().decoder();
         let limit = self.0.options.max_request_bytes;
-        let method = Method::<W>(self.clone(), std::marker::PhantomData);
-        Box::pin(async move {
-            let codec = ProstCodec::<W::Response, W::Request>::default();
-            let mut grpc = Grpc::new(codec).apply_max_message_size_config(Some(limit), None);
-            Ok(grpc.streaming(method, request).await)
-        })
+        let incoming = Streaming::new_request(codec, body, None, Some(limit));
+        match self.open::<W>(&MetadataMap::from_headers(parts.headers), &parts.extensions, incoming).await {
+            Ok(responses) => {
+                let mut response = http::Response::new(Body::new(responses));
+                let grpc = http::HeaderValue::from_static("application/grpc");
+                response.headers_mut().insert(http::header::CONTENT_TYPE, grpc);
+                response
+            }
+            Err(status) => status.into_http(),
+        }
+    }
+
+    /// Lets a stream in, or says why not.
+    async fn open<W: Wire>(
+        self,
+        metadata: &MetadataMap,
+        extensions: &http::Extensions,
+        incoming: Streaming<W::Request>,
+    ) -> Result<Responses<W::Response>, Status> {
+        self.admit().await?;
+        let credentials = Credentials::of_request(metadata, extensions);
+        let proof = match self.1 {
+            Some(gate) => Some(Proof { caller: gate.authenticate(&credentials).await?, gate }),
+            None => None,
+        };
+        let visitor = Visitor { address: credentials.address, proof };
+        let leaving = extensions.get::<Leaving>().cloned();
+        let (outgoing, responses) = mpsc::channel(1);
+        tokio::spawn(stream::run::<W>(self.0, visitor, leaving, incoming, outgoing));
+        Ok(Responses::new(responses))
     }
 }
+
+/// How a request says that its messages are compressed.
+const ENCODING: &str = "grpc-encoding";
 
 impl NamedService for Ads {
     const NAME: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
@@ -148,34 +183,15 @@ impl Service<http::Request<Body>> for Ads {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match request.uri().path().rsplit('/').next() {
-            Some("StreamAggregatedResources") => self.serve::<Sotw>(request),
-            Some("DeltaAggregatedResources") => self.serve::<Delta>(request),
+            Some("StreamAggregatedResources") => {
+                let answer = self.clone().serve::<Sotw>(request);
+                Box::pin(async { Ok(answer.await) })
+            }
+            Some("DeltaAggregatedResources") => {
+                let answer = self.clone().serve::<Delta>(request);
+                Box::pin(async { Ok(answer.await) })
+            }
             _ => Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) }),
         }
-    }
-}
-
-struct Method<W>(Ads, std::marker::PhantomData<W>);
-
-impl<W: Wire> StreamingService<W::Request> for Method<W> {
-    type Response = W::Response;
-    type ResponseStream = ReceiverStream<Result<W::Response, Status>>;
-    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
-
-    fn call(&mut self, request: Request<Streaming<W::Request>>) -> Self::Future {
-        let ads = self.0.clone();
-        Box::pin(async move {
-            ads.admit().await?;
-            let credentials = Credentials::of_request(request.metadata(), request.extensions());
-            let proof = match ads.1 {
-                Some(gate) => Some(Proof { caller: gate.authenticate(&credentials).await?, gate }),
-                None => None,
-            };
-            let visitor = Visitor { address: credentials.address, proof };
-            let leaving = request.extensions().get::<Leaving>().cloned();
-            let (outgoing, responses) = mpsc::channel(1);
-            tokio::spawn(stream::run::<W>(ads.0, visitor, leaving, request.into_inner(), outgoing));
-            Ok(Response::new(ReceiverStream::new(responses)))
-        })
     }
 }

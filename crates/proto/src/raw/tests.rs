@@ -79,3 +79,50 @@ fn an_empty_response_is_empty() {
     assert!(RawDiscoveryResponse::default().encode_to_vec().is_empty());
     assert!(RawDeltaDiscoveryResponse::default().encode_to_vec().is_empty());
 }
+
+/// Writes a response bit by bit and puts the bits together.
+fn written(response: impl InParts, enough: usize) -> (Vec<u8>, usize, usize) {
+    let (mut unwritten, length) = response.into_unwritten();
+    let (mut all, mut n_handed_over) = (Vec::new(), 0);
+    while !unwritten.is_done() {
+        let mut buffer = bytes::BytesMut::new();
+        let large = unwritten.write(enough, &mut buffer);
+        all.extend_from_slice(&buffer);
+        if let Some(large) = large {
+            n_handed_over += 1;
+            all.extend_from_slice(&large);
+        }
+    }
+    (all, length, n_handed_over)
+}
+
+#[test]
+fn what_is_written_bit_by_bit_reads_as_the_whole() {
+    let body = |length: usize| Bytes::from(vec![b'x'; length]);
+    let resource =
+        |name: &str, length| RawResource { version: "v".into(), resource: body(length), name: name.into() };
+    let delta = RawDeltaDiscoveryResponse {
+        system_version_info: "1".into(),
+        resources: vec![resource("a", 10), resource("", 100_000), resource("c", 0), resource("d", 5000)],
+        type_url: type_url::CLUSTER.into(),
+        nonce: "n".into(),
+        removed_resources: vec!["gone".into()],
+        control_plane: control_plane(),
+    };
+    let sotw = RawDiscoveryResponse {
+        version_info: "1".into(),
+        resources: vec![body(10), body(100_000), body(0), body(5000)],
+        type_url: type_url::CLUSTER.into(),
+        nonce: "n".into(),
+        control_plane: None,
+    };
+    for enough in [1, 100, 1 << 20] {
+        let (bytes, length, n_handed_over) = written(delta.clone(), enough);
+        assert_eq!((bytes.len(), n_handed_over), (length, 2));
+        assert_eq!(RawDeltaDiscoveryResponse::decode(&bytes[..]).unwrap(), delta);
+        let (bytes, length, n_handed_over) = written(sotw.clone(), enough);
+        assert_eq!((bytes.len(), n_handed_over), (length, 2));
+        assert_eq!(RawDiscoveryResponse::decode(&bytes[..]).unwrap(), sotw);
+    }
+    assert_eq!(written(RawDiscoveryResponse::default(), 1).1, 0);
+}

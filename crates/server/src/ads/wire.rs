@@ -5,13 +5,13 @@ use prost::Message;
 use proto::envoy::core::{ControlPlane, Node};
 use proto::envoy::discovery::{DeltaDiscoveryRequest, DiscoveryRequest};
 use proto::envoy::google::Status;
-use proto::raw::{RawDeltaDiscoveryResponse, RawDiscoveryResponse, RawResource};
+use proto::raw::{InParts, RawDeltaDiscoveryResponse, RawDiscoveryResponse, RawResource};
 use xds::{Protocol, Request, RequestError, ResourceType};
 
 /// One of the two protocols.
 pub(crate) trait Wire: Send + Sync + 'static {
     type Request: Message + Default + Send + 'static;
-    type Response: Message + Default + Send + 'static;
+    type Response: InParts + Default + Send + Unpin + 'static;
     const PROTOCOL: Protocol;
 
     fn node(request: &Self::Request) -> Option<&Node>;

@@ -1,0 +1,92 @@
+//! The body of a stream of responses: each a gRPC frame, written as the client reads. Encoders of whole messages keep
+//! the largest they ever wrote for as long as the stream lives, which for an Envoy is megabytes for weeks.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::body::{Body, Frame};
+use proto::raw::{InParts, Unwritten};
+use tokio::sync::mpsc;
+use tonic::Status;
+use tonic::codegen::http::HeaderMap;
+
+/// Bytes that are written at once: the length of a frame of HTTP/2.
+const CHUNK: usize = 16_384;
+
+/// Responses as they come, then how it ended.
+pub(super) struct Responses<R> {
+    responses: mpsc::Receiver<Result<R, Status>>,
+    current: Unwritten,
+    /// Goes next, as it is.
+    large: Option<Bytes>,
+    has_ended: bool,
+}
+
+impl<R> Responses<R> {
+    pub(super) fn new(responses: mpsc::Receiver<Result<R, Status>>) -> Self {
+        Self { responses, current: Unwritten::default(), large: None, has_ended: false }
+    }
+
+    /// The next bytes of the present response; `None` when it is written.
+    fn next_bytes(&mut self, mut buffer: BytesMut) -> Option<Bytes> {
+        if let Some(large) = self.large.take() {
+            return Some(large);
+        }
+        if buffer.is_empty() && self.current.is_done() {
+            return None;
+        }
+        self.large = self.current.write(CHUNK, &mut buffer);
+        Some(buffer.freeze())
+    }
+}
+
+impl<R: InParts + Unpin> Body for Responses<R> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if let Some(bytes) = this.next_bytes(BytesMut::new()) {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
+        let ended = match ready!(this.responses.poll_recv(context)) {
+            Some(Ok(response)) => {
+                let (unwritten, length) = response.into_unwritten();
+                this.current = unwritten;
+                let Ok(length) = u32::try_from(length) else {
+                    return Poll::Ready(this.end(&Status::internal("a response is too long for a frame")));
+                };
+                let mut buffer = BytesMut::new();
+                // Not compressed.
+                buffer.put_u8(0);
+                buffer.put_u32(length);
+                let bytes = this.next_bytes(buffer).unwrap_or_default();
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            Some(Err(status)) => status,
+            None => Status::ok(""),
+        };
+        Poll::Ready(this.end(&ended))
+    }
+}
+
+impl<R> Responses<R> {
+    fn end(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Infallible>> {
+        self.has_ended = true;
+        self.current = Unwritten::default();
+        let mut trailers = HeaderMap::new();
+        // A message that fits no header is left out.
+        if status.add_header(&mut trailers).is_err() {
+            let _ = Status::new(status.code(), "").add_header(&mut trailers);
+        }
+        Some(Ok(Frame::trailers(trailers)))
+    }
+}
