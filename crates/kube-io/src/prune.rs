@@ -184,7 +184,7 @@ mod tests {
             "spec": {"a": [1, -2, 2.5, null, true, {"b": "c"}]}, "status": {"managedFields": 1}});
         let value = read(Kind::VirtualService, &other.to_string()).expect("JSON");
         assert_eq!(
-            read,
+            value,
             json!({"metadata": {"name": "x"}, "spec": other["spec"], "status": other["status"]})
         );
         assert!(read(Kind::VirtualService, "{} {}").is_err());
