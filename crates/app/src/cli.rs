@@ -20,6 +20,15 @@ pub(crate) enum Command {
         after_help = "Example, without Kubernetes:\n  trierarch discovery --configDir examples/bookinfo"
     )]
     Discovery(Box<Discovery>),
+    /// Run an Envoy outside Kubernetes: obtain and renew its certificate, carry its configuration, start and drain it.
+    #[command(
+        after_help = "Example, with a token and the roots of the control plane in files:\n  trierarch agent \\\n    \
+                      --discoveryAddress plane.example:15012 --discoverySan istiod.istio-system.svc \\\n    \
+                      --rootCert root-cert.pem --tokenPath istio-token \\\n    \
+                      --podNamespace shop --serviceAccount reviews --label app=reviews\n\n\
+                      It ends with 0 after a SIGTERM, and with 1 when Envoy ends by itself."
+    )]
+    Agent(Box<crate::agent::Agent>),
     /// Ask the debug server of a running control plane on this machine.
     Request {
         /// GET or POST.
@@ -113,7 +122,7 @@ pub(crate) struct Discovery {
     pub(crate) log_as_json: bool,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     crate::features::parse_duration(text).ok_or_else(|| "expected a duration such as 10s or 1m30s".to_owned())
 }
 

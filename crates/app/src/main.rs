@@ -1,6 +1,7 @@
 //! The `trierarch` binary: arguments, environment, wiring, signals.
 
 mod addresses;
+mod agent;
 mod cli;
 mod control;
 mod debug;
@@ -32,11 +33,8 @@ pub(crate) fn version() -> &'static str {
 fn main() -> ExitCode {
     let (args, unknown_flags) = cli::without_unknown_flags(std::env::args().collect());
     let result = match Cli::parse_from(args).command {
-        Command::Discovery(options) => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(Into::into)
-            .and_then(|runtime| runtime.block_on(discovery::run(*options, unknown_flags))),
+        Command::Discovery(options) => in_a_runtime(discovery::run(*options, unknown_flags)),
+        Command::Agent(options) => in_a_runtime(agent::run(*options)),
         Command::Request { method, path, address } => request::run(&method, &path, &address),
         Command::Inject(options) => injection::run(&options),
         Command::Crds => print_definitions().map_err(Into::into),
@@ -53,6 +51,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn in_a_runtime(run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run)
 }
 
 /// All definitions as one YAML stream, which `kubectl apply` takes.

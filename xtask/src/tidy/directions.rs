@@ -21,7 +21,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("kube-io", &["config"]),
     ("file-io", &["config"]),
     ("server", &["engine", "ca", "inject"]),
-    ("app", &["server", "kube-io", "file-io"]),
+    ("agent", &["ca"]),
+    ("app", &["server", "agent", "kube-io", "file-io"]),
 ];
 
 /// Packages that help only in development and so may use any crate of the table.
