@@ -37,6 +37,7 @@ pub(crate) const PURE: &[&str] = &[
     "engine",
     "ca",
     "inject",
+    "validate",
 ];
 
 /// Everything the checks look at: the text files that git tracks or would track, by path from the root.

@@ -18,9 +18,10 @@ const BELOW: &[(&str, &[&str])] = &[
     ("swarm", &["proto"]),
     ("ca", &["model"]),
     ("inject", &["config"]),
+    ("validate", &["config"]),
     ("kube-io", &["config"]),
     ("file-io", &["config"]),
-    ("server", &["engine", "ca", "inject"]),
+    ("server", &["engine", "ca", "inject", "validate"]),
     ("agent", &["ca"]),
     ("app", &["server", "agent", "kube-io", "file-io"]),
 ];

@@ -1,0 +1,142 @@
+//! What users see of single rules, and that no input takes long or ends the process.
+
+use serde_json::{Value, json};
+
+use crate::{Severity, cel, check, regexp, review};
+
+fn object(kind: &str, group: &str, spec: Value) -> Value {
+    let metadata = json!({"name": "a", "namespace": "n"});
+    json!({"apiVersion": format!("{group}.istio.io/v1"), "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn errors(kind: &str, group: &str, spec: Value) -> Vec<String> {
+    let findings = check(&object(kind, group, spec)).unwrap();
+    findings.iter().filter(|one| one.severity == Severity::Error).map(ToString::to_string).collect()
+}
+
+#[test]
+fn regexes_of_re2_are_told_from_others() {
+    for good in [
+        "",
+        "a+",
+        "a+?",
+        "(?i)abc",
+        "(?P<name>x)|(?:y)",
+        "[^]a-z[:digit:]-]",
+        r"\d{2,3}\.\x41\pL\p{Greek}",
+        "{",
+        "a{,2}",
+        r"[\w.-]+",
+        "(?i-s:a)",
+        r"\Qa(b\E",
+        "^/api/.*$",
+        "(|a)*",
+    ] {
+        assert_eq!(regexp::check(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "[unclosed",
+        "(",
+        ")",
+        "*",
+        "a**",
+        "a{1001}",
+        "a{3,2}",
+        r"\1",
+        "(?=x)",
+        "(?<!x)",
+        "[z-a]",
+        r"\",
+        r"\y",
+        "(?P<n>a)(?P<n>b)",
+        "[[:nope:]]",
+        "+a",
+        "(?",
+    ] {
+        assert!(regexp::check(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn expressions_of_cel_are_told_from_others() {
+    for good in [
+        "response.code == 500",
+        "a ? b : c",
+        "!has(request.headers['x']) && 1u < 2.5e-3",
+        "x in [1, 2,]",
+        "{'a': 1}.a",
+        "T{f: 1}.size() > 0 || r'\\' == b\"x\"",
+        "-1 - -x",
+        "\"\"\"a\n\"\"\" + ''",
+    ] {
+        assert_eq!(cel::check(good), Ok(()), "{good}");
+    }
+    for bad in ["response.code >", "a b", "(a", "'open", "a == ", "a ? b", "#", "[1", ".5.a b", "", "a..b"] {
+        assert!(cel::check(bad).is_err(), "{bad}");
+    }
+    assert!(cel::check(&"(".repeat(100_000)).unwrap_err().contains("nests"));
+}
+
+#[test]
+fn an_error_names_the_field_and_what_would_be_right() {
+    let spec = json!({"hosts": ["a"], "http": [{"route": [{"destination": {"host": "b"}}], "redirect": {"uri": "/"}}]});
+    let errors = errors("VirtualService", "networking", spec);
+    assert_eq!(errors, ["spec.http[0].redirect: an HTTP route cannot contain both route and redirect"]);
+}
+
+#[test]
+fn headers_may_carry_variables_and_doubled_percents_only() {
+    for (value, good) in [
+        ("%HOSTNAME%", true),
+        ("100%%", true),
+        ("a %REQ(x):10% b", true),
+        ("abc%123", false),
+        ("%START_TIME%%", false),
+        ("a\nb", false),
+    ] {
+        let spec = json!({"hosts": ["a"], "http": [{
+            "route": [{"destination": {"host": "b"}}],
+            "headers": {"response": {"set": {"x": value}}},
+        }]});
+        assert_eq!(errors("VirtualService", "networking", spec).is_empty(), good, "{value}");
+    }
+}
+
+#[test]
+fn the_probe_of_the_webhook_is_always_refused() {
+    let mut probe = object("Gateway", "networking", json!({}));
+    probe["metadata"]["annotations"] = json!({"internal.istio.io/webhook-always-reject": "true"});
+    let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"operation": "CREATE", "object": probe}});
+    let answer = review(asked.to_string().as_bytes());
+    assert!(answer.message.contains("webhook-always-reject"), "{}", answer.message);
+}
+
+#[test]
+fn what_is_deleted_is_not_judged() {
+    let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"operation": "DELETE", "object": null}});
+    assert_eq!(review(asked.to_string().as_bytes()).outcome, crate::Outcome::Passed);
+}
+
+#[test]
+fn refusals_tell_unreadable_unknown_and_invalid_apart() {
+    let message = |object: Value| {
+        let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {"operation": "UPDATE", "object": object}});
+        review(asked.to_string().as_bytes()).message
+    };
+    assert!(message(object("Gateway", "networking", json!({"servers": 7}))).starts_with("error decoding"));
+    assert!(message(object("Nothing", "networking", json!({}))).starts_with("unrecognized type"));
+    assert!(message(object("Gateway", "networking", json!({}))).starts_with("configuration is invalid"));
+    let mut beside = object("Sidecar", "networking", json!({}));
+    beside["hosts"] = json!([]);
+    assert!(message(beside).contains("unknown field \"hosts\""));
+}
+
+#[test]
+fn an_empty_list_of_sources_differs_from_none() {
+    let errors = |from: Value| errors("AuthorizationPolicy", "security", json!({"rules": [{"from": from}]}));
+    assert!(errors(Value::Null).is_empty());
+    assert_eq!(errors(json!([])), ["spec.rules[0].from: `from` must not be empty"]);
+}
