@@ -36,15 +36,14 @@ impl Material {
     /// From plugged-in files by their names; `None` where none of them is there.
     pub fn from_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, FilesError> {
         let has = |name: &&str| files.contains_key(*name);
-        let [certificate, key, chain, roots] =
-            if [CERTIFICATE, KEY, CHAIN, ROOTS].iter().any(|name| has(&name)) {
-                [CERTIFICATE, KEY, CHAIN, ROOTS]
-            } else {
-                [TLS_CERTIFICATE, TLS_KEY, TLS_CERTIFICATE, TLS_ROOTS]
-            };
+        let [certificate, key, chain, roots] = if [CERTIFICATE, KEY, CHAIN, ROOTS].iter().any(&has) {
+            [CERTIFICATE, KEY, CHAIN, ROOTS]
+        } else {
+            [TLS_CERTIFICATE, TLS_KEY, TLS_CERTIFICATE, TLS_ROOTS]
+        };
         let names = [certificate, key, chain, roots];
-        let Some(present) = names.iter().copied().find(|name| has(&name)) else { return Ok(None) };
-        if let Some(missing) = names.iter().copied().find(|name| !has(&name)) {
+        let Some(present) = names.iter().copied().find(|name| has(name)) else { return Ok(None) };
+        if let Some(missing) = names.iter().copied().find(|name| !has(name)) {
             return Err(FilesError::Incomplete { present, missing });
         }
         let text = |name: &'static str| match files.get(name) {

@@ -93,7 +93,7 @@ pub struct KeySet(Vec<Key>);
 struct Key {
     id: Option<String>,
     algorithm: Option<KeyAlgorithm>,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 impl std::fmt::Debug for KeySet {
@@ -113,7 +113,7 @@ impl KeySet {
                 return None;
             }
             let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-            Some(Key { id: jwk.common.key_id, algorithm: jwk.common.key_algorithm, key: decoding })
+            Some(Key { id: jwk.common.key_id, algorithm: jwk.common.key_algorithm, decoding })
         };
         Some(Self(keys.iter().filter_map(key).take(MAX_KEYS).collect()))
     }
@@ -168,7 +168,7 @@ impl KeySet {
         };
         let mut error = TokenError::UnknownKey;
         for key in self.0.iter().filter(fits) {
-            match decode::<Claims>(token, &key.key, &validation) {
+            match decode::<Claims>(token, &key.decoding, &validation) {
                 Ok(data) => return Ok(data.claims),
                 Err(reason) if is_unreadable(&reason) => return Err(TokenError::Malformed),
                 Err(_) => error = TokenError::WrongSignature,

@@ -15,7 +15,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 
 use crate::descriptors;
 use crate::type_url::message_name;
-use rules::{Field, Scalar, Shape, Table, Type};
+use rules::{Field, Nested, Scalar, Shape, Table, Type};
 
 /// A rule that is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,17 @@ fn in_message(full_name: &str, encoded: &[u8], depth: usize) -> Option<Broken> {
         let any = crate::envoy::google::Any::decode(encoded).ok()?;
         return in_message(message_name(&any.type_url), &any.value, depth + 1);
     }
-    let table = table(full_name)?;
+    in_fields(&*table(full_name)?, encoded, depth)
+}
+
+fn in_nested(nested: &Nested, encoded: &[u8], depth: usize) -> Option<Broken> {
+    if depth > DEEPEST {
+        return None;
+    }
+    in_fields(nested.table.get_or_init(|| table(&nested.name)).as_deref()?, encoded, depth)
+}
+
+fn in_fields(table: &Table, encoded: &[u8], depth: usize) -> Option<Broken> {
     if table.is_free {
         return None;
     }
@@ -119,13 +129,12 @@ fn in_message(full_name: &str, encoded: &[u8], depth: usize) -> Option<Broken> {
 }
 
 fn in_value(field: &Field, value: &Wire<'_>, depth: usize) -> Option<Broken> {
-    let broken = |reason: Option<String>| Some((Vec::new(), reason?));
     match (&field.kind, value) {
-        (Type::Map { key, value: of_value, keys, values }, Wire::Bytes(entry)) => {
+        (Type::Map(of), Wire::Bytes(entry)) => {
             let (mut rest, mut found) = (*entry, None);
             while !rest.is_empty() && found.is_none() {
                 let (number, value) = next(&mut rest)?;
-                let (kind, check) = if number == 1 { (key, keys) } else { (of_value, values) };
+                let (kind, check) = if number == 1 { (&of.key, &of.keys) } else { (&of.value, &of.values) };
                 found = in_one(kind, check, &value, depth);
             }
             found
@@ -135,20 +144,24 @@ fn in_value(field: &Field, value: &Wire<'_>, depth: usize) -> Option<Broken> {
             Shape::One | Shape::Map => in_one(kind, &field.check, value, depth),
         },
     }
-    .or_else(|| broken(None))
 }
 
 fn in_one(kind: &Type, check: &rules::Check, value: &Wire<'_>, depth: usize) -> Option<Broken> {
+    if !kind.is_message() && !check.is_any {
+        return None;
+    }
     match (kind, value) {
         (Type::Message(_), _) if check.skip => None,
-        (Type::Message(name), Wire::Bytes(bytes)) => match name.as_str() {
+        (Type::Message(nested), Wire::Bytes(bytes)) => match nested.name.as_str() {
             "google.protobuf.Duration" => check.of_duration(bytes).map(|reason| (Vec::new(), reason)),
             "google.protobuf.Any" => {
                 let any = crate::envoy::google::Any::decode(*bytes).ok()?;
                 let reason = check.of_text(&any.type_url);
-                reason.map(|reason| (Vec::new(), reason)).or_else(|| in_message(name, bytes, depth + 1))
+                reason
+                    .map(|reason| (Vec::new(), reason))
+                    .or_else(|| in_message(&nested.name, bytes, depth + 1))
             }
-            name => in_message(name, bytes, depth + 1),
+            _ => in_nested(nested, bytes, depth + 1),
         },
         (Type::Wrapper(inner), Wire::Bytes(bytes)) => {
             let mut rest = *bytes;
@@ -213,9 +226,9 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(u32, Wire<'a>)> {
 }
 
 impl Type {
-    fn read(&self, value: &Wire<'_>) -> Option<Scalar> {
+    fn read<'a>(&self, value: &Wire<'a>) -> Option<Scalar<'a>> {
         Some(match (self, value) {
-            (Type::Text, Wire::Bytes(bytes)) => Scalar::Text(String::from_utf8_lossy(bytes).into_owned()),
+            (Type::Text, Wire::Bytes(bytes)) => Scalar::Text(String::from_utf8_lossy(bytes)),
             (Type::Bytes, Wire::Bytes(bytes)) => Scalar::Length(bytes.len() as u64),
             (Type::Unsigned | Type::Bool, Wire::Varint(number)) => Scalar::Number(*number as f64),
             (Type::Signed | Type::Enum(_), Wire::Varint(number)) => Scalar::Number(*number as i64 as f64),

@@ -29,7 +29,8 @@ pub(crate) fn render<I: Input>(input: &I) -> Fit {
         let broken = || constraints::violation(&full_name, &bytes).or_else(|| input.refusal(&message));
         let broken = I::CHECKED.then(broken).flatten();
         let Some(broken) = broken else { return Fit { bytes, references, issues, is_refused: false } };
-        let (object, path) = input.owner().unwrap_or_else(|| (described(&full_name, &bytes), String::new()));
+        let (object, path) =
+            input.owner(&message, &broken).unwrap_or_else(|| (described(&full_name, &bytes), String::new()));
         let is_mended = issues.len() < MOST_MENDS && input.mend(&mut message, &broken);
         let what = if is_mended { "that part".to_owned() } else { described(&full_name, &bytes) };
         let message = format!("Envoy would refuse {broken}; {what} is left out");

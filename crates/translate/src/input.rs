@@ -35,8 +35,8 @@ pub trait Input: Hash {
         None
     }
 
-    /// `Kind namespace/name` and field path of the object that is told of faults; otherwise the message is named.
-    fn owner(&self) -> Option<(String, String)> {
+    /// `Kind namespace/name` and field path of the object that is told of a fault; otherwise the message is named.
+    fn owner(&self, _message: &Self::Output, _broken: &Violation) -> Option<(String, String)> {
         None
     }
 }

@@ -169,7 +169,7 @@ fn read(part: &'static str, text: &str) -> Result<Vec<CertificateDer<'static>>, 
 
 fn parse<'a>(part: &'static str, der: &'a [u8]) -> Result<X509Certificate<'a>, AuthorityError> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(unreadable(part, "a certificate in it is broken")),
     }
 }

@@ -1,5 +1,8 @@
 //! The rules of one message type, read from the options of its descriptor once and checked many times.
 
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
 use prost::Message as _;
 use prost::encoding::WireType;
 use prost_reflect::{
@@ -38,9 +41,9 @@ pub(super) enum Shape {
 }
 
 pub(super) enum Type {
-    Message(String),
+    Message(Nested),
     Wrapper(Box<Type>),
-    Map { key: Box<Type>, value: Box<Type>, keys: Check, values: Check },
+    Map(Box<Entry>),
     Text,
     Bytes,
     Bool,
@@ -52,16 +55,32 @@ pub(super) enum Type {
     Float,
 }
 
+/// A message type by name, and its rules once they were looked up.
+pub(super) struct Nested {
+    pub(super) name: String,
+    pub(super) table: OnceLock<Option<Arc<Table>>>,
+}
+
+/// The entries of a map.
+pub(super) struct Entry {
+    pub(super) key: Type,
+    pub(super) value: Type,
+    pub(super) keys: Check,
+    pub(super) values: Check,
+}
+
 #[derive(Debug)]
-pub(super) enum Scalar {
+pub(super) enum Scalar<'a> {
     Number(f64),
-    Text(String),
+    Text(Cow<'a, str>),
     Length(u64),
 }
 
 /// What a value must be.
 #[derive(Default)]
 pub(super) struct Check {
+    /// There is a rule; else scalars need not be read.
+    pub(super) is_any: bool,
     pub(super) skip: bool,
     pub(super) each: Option<Box<Check>>,
     required: bool,
@@ -89,6 +108,7 @@ enum Header {
 
 /// No rule at all.
 pub(super) static NOTHING: Check = Check {
+    is_any: false,
     skip: false,
     each: None,
     required: false,
@@ -142,12 +162,12 @@ impl Field {
             Kind::Message(entry) if descriptor.is_map() => {
                 let of = |name: &str| rules.as_ref().and_then(|rules| nested(&nested(rules, "map")?, name));
                 let check = |name: &str| of(name).map(|rules| Check::new(&rules)).unwrap_or_default();
-                Type::Map {
-                    key: Box::new(Type::new(&entry.map_entry_key_field().kind())),
-                    value: Box::new(Type::new(&entry.map_entry_value_field().kind())),
+                Type::Map(Box::new(Entry {
+                    key: Type::new(&entry.map_entry_key_field().kind()),
+                    value: Type::new(&entry.map_entry_value_field().kind()),
                     keys: check("keys"),
                     values: check("values"),
-                }
+                }))
             }
             kind => Type::new(&kind),
         };
@@ -180,16 +200,14 @@ impl Type {
     fn new(kind: &Kind) -> Self {
         match kind {
             Kind::Message(message) => match message.full_name() {
-                "google.protobuf.Duration" | "google.protobuf.Any" => {
-                    Self::Message(message.full_name().to_owned())
-                }
+                "google.protobuf.Duration" | "google.protobuf.Any" => Self::message(message.full_name()),
                 wrapper if wrapper.starts_with("google.protobuf.") && wrapper.ends_with("Value") => {
                     match message.get_field_by_name("value") {
                         Some(inner) => Self::Wrapper(Box::new(Self::new(&inner.kind()))),
-                        None => Self::Message(wrapper.to_owned()),
+                        None => Self::message(wrapper),
                     }
                 }
-                name => Self::Message(name.to_owned()),
+                name => Self::message(name),
             },
             Kind::String => Self::Text,
             Kind::Bytes => Self::Bytes,
@@ -203,8 +221,16 @@ impl Type {
         }
     }
 
+    fn message(name: &str) -> Self {
+        Self::Message(Nested { name: name.to_owned(), table: OnceLock::new() })
+    }
+
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self, Self::Message(_))
+    }
+
     pub(super) fn is_packable(&self) -> bool {
-        !matches!(self, Self::Message(_) | Self::Wrapper(_) | Self::Map { .. } | Self::Text | Self::Bytes)
+        !matches!(self, Self::Message(_) | Self::Wrapper(_) | Self::Map(_) | Self::Text | Self::Bytes)
     }
 
     /// How numbers of it are packed. A field of four bytes looks like half of one of eight, but lists of such numbers
@@ -216,9 +242,9 @@ impl Type {
         }
     }
 
-    pub(super) fn default_value(&self) -> Scalar {
+    pub(super) fn default_value(&self) -> Scalar<'static> {
         match self {
-            Self::Text => Scalar::Text(String::new()),
+            Self::Text => Scalar::Text(Cow::Borrowed("")),
             Self::Bytes => Scalar::Length(0),
             _ => Scalar::Number(0.0),
         }
@@ -255,7 +281,7 @@ fn seconds(span: &Duration) -> f64 {
 impl Check {
     /// From a `FieldRules`.
     fn new(rules: &DynamicMessage) -> Self {
-        let mut check = Self::default();
+        let mut check = Self { is_any: true, ..Self::default() };
         for (field, value) in rules.fields() {
             let Some(of_type) = value.as_message() else { continue };
             match field.name() {
@@ -274,7 +300,7 @@ impl Check {
                             "min_items" | "min_pairs" => check.items.0 = value.as_u64(),
                             "max_items" | "max_pairs" => check.items.1 = value.as_u64(),
                             "items" => {
-                                check.each = value.as_message().map(|rules| Box::new(Self::new(rules)))
+                                check.each = value.as_message().map(|rules| Box::new(Self::new(rules)));
                             }
                             "ignore_empty" => check.ignore_empty = value.as_bool() == Some(true),
                             _ => {}
@@ -373,7 +399,7 @@ impl Check {
         self.of_number(seconds(&span), " s")
     }
 
-    pub(super) fn of_scalar(&self, kind: &Type, value: &Scalar) -> Option<String> {
+    pub(super) fn of_scalar(&self, kind: &Type, value: &Scalar<'_>) -> Option<String> {
         match value {
             Scalar::Number(number) => {
                 if let (true, Type::Enum(values)) = (self.defined_only, kind)

@@ -76,7 +76,7 @@ pub fn accept_tls(listener: TcpListener, config: Arc<ServerConfig>) -> io::Resul
                     }
                     Ok(Err(error)) => tracing::debug!(scope = "tls", %address, "no handshake: {error}"),
                     Err(_) => {
-                        tracing::debug!(scope = "tls", %address, "no handshake within {HANDSHAKE_LIMIT:?}")
+                        tracing::debug!(scope = "tls", %address, "no handshake within {HANDSHAKE_LIMIT:?}");
                     }
                 }
             });

@@ -22,7 +22,9 @@ pub fn merged_bootstraps(bootstraps: impl IntoIterator<Item = Value>) -> Value {
         let (mut own_clusters, mut own_listeners) = (list(&taken["clusters"]), list(&taken["listeners"]));
         own_clusters.iter().chain(&own_listeners).for_each(|one| of.note_name(one));
         own_clusters.iter_mut().chain(&mut own_listeners).for_each(|one| of.rename(one));
-        own_listeners.iter_mut().for_each(|listener| of.move_listener(listener));
+        for listener in &mut own_listeners {
+            of.move_listener(listener);
+        }
         clusters.append(&mut own_clusters);
         listeners.append(&mut own_listeners);
     }
@@ -66,7 +68,9 @@ impl Part {
     fn move_listener(&mut self, listener: &mut Value) {
         self.move_address(&mut listener["address"]);
         if let Some(Value::Array(more)) = listener.get_mut("additionalAddresses") {
-            more.iter_mut().for_each(|one| self.move_address(&mut one["address"]));
+            for one in more {
+                self.move_address(&mut one["address"]);
+            }
         }
         if listener["address"].is_null() {
             listener.as_object_mut().and_then(|fields| fields.remove("address"));

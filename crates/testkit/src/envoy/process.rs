@@ -82,7 +82,12 @@ impl Envoy {
 pub fn validate(binary: &Path, file: &Path) -> io::Result<()> {
     let mut command = Command::new(binary);
     command.args(["--mode", "validate", "--concurrency", "1", "--log-level", "warning", "--config-path"]);
-    let output = command.arg(file).output()?;
+    // Envoy opens the files of access logs even now; relative ones are to lie beside the bootstrap.
+    let file = file.canonicalize()?;
+    if let Some(folder) = file.parent() {
+        command.current_dir(folder);
+    }
+    let output = command.arg(&file).output()?;
     if output.status.success() {
         return Ok(());
     }

@@ -149,7 +149,7 @@ impl<M: Message + Name + Default + Referring> Input for Added<M> {
         message.refusal()
     }
 
-    fn owner(&self) -> Option<(String, String)> {
+    fn owner(&self, _message: &M, _broken: &Violation) -> Option<(String, String)> {
         Some((self.0.object.clone(), self.0.path.clone()))
     }
 }

@@ -1,6 +1,8 @@
 //! HTTPRoutes of a VirtualService as Envoy routes: one for each route and match, in order, up to the first that takes
 //! everything (spec 3.4). Each field is translated in a file of its own; here they are put together.
 
+use std::sync::Arc;
+
 use mesh::VirtualService;
 use model::Issue;
 use proto::envoy;
@@ -20,23 +22,43 @@ use super::{
 
 /// The routes of one VirtualService, and what had to be left out.
 pub(super) fn routes(input: &SelectedRoutes, issues: &mut Vec<Issue>) -> Vec<envoy::route::Route> {
+    numbered(input, issues).map(|(_, route)| route).collect()
+}
+
+/// Which object a route is of, and where in it.
+pub(super) fn origin(
+    inputs: &[Arc<SelectedRoutes>],
+    route: &envoy::route::Route,
+) -> Option<(String, String)> {
+    inputs.iter().find_map(|input| {
+        let (index, _) = numbered(input, &mut Vec::new()).find(|(_, made)| made == route)?;
+        let told = issue(&input.virtual_service, index, "");
+        Some((told.object, told.path))
+    })
+}
+
+/// The routes with the number of the HTTPRoute that each is of.
+fn numbered(
+    input: &SelectedRoutes,
+    issues: &mut Vec<Issue>,
+) -> impl Iterator<Item = (usize, envoy::route::Route)> + use<> {
     let mut routes = Vec::new();
     for selected in &input.routes {
         let Some(from) = input.virtual_service.spec.http.get(selected.index) else { continue };
         let Some(counting) = &selected.matches else {
-            routes.extend(route(input, selected, from, None, issues));
+            routes.extend(route(input, selected, from, None, issues).map(|made| (selected.index, made)));
             break;
         };
         for wanted in counting.iter().filter_map(|index| from.r#match.get(*index)) {
             let Some(made) = route(input, selected, from, Some(wanted), issues) else { continue };
             let last = made.r#match.as_ref().is_some_and(matches::is_catch_all);
-            routes.push(made);
+            routes.push((selected.index, made));
             if last {
-                return routes;
+                return routes.into_iter();
             }
         }
     }
-    routes
+    routes.into_iter()
 }
 
 /// One route, for one of its matches.

@@ -44,7 +44,9 @@ pub(super) fn generate(ctx: &Context<'_>, name: &str) -> Resource {
         only_of(&mut hosts, host, name);
     } else {
         // The host `*`, which Istio's validation refuses, would take the place of the catch-all: Envoy takes one alone.
-        hosts.iter_mut().for_each(|host| host.domains.retain(|domain| domain != "*"));
+        for host in &mut hosts {
+            host.domains.retain(|domain| domain != "*");
+        }
         hosts.retain(|host| !host.domains.is_empty());
         let catch_all = catch_all::of(ctx, headers.x_forwarded_host);
         hosts.push(VirtualHostInput {

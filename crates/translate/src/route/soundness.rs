@@ -43,7 +43,8 @@ pub(crate) fn refusal_of_configuration(configuration: &RouteConfiguration) -> Op
     None
 }
 
-/// Why Envoy would refuse the route.
+/// Why Envoy would refuse the route, beyond the rules of its proto files: those are looked at once, for the whole
+/// virtual host.
 pub(super) fn refusal(route: &Route) -> Option<String> {
     let in_action = match &route.action {
         Some(Action::Route(action)) => of_action(action),
@@ -57,7 +58,6 @@ pub(super) fn refusal(route: &Route) -> Option<String> {
         .or_else(|| of_match(route.r#match.as_ref()?))
         .or_else(|| of_headers(&route.request_headers_to_add))
         .or_else(|| of_headers(&route.response_headers_to_add))
-        .or_else(|| proto::constraints::violation_of(route).map(|broken| broken.to_string()))
 }
 
 fn of_match(wanted: &RouteMatch) -> Option<String> {

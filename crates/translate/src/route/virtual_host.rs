@@ -80,4 +80,12 @@ impl Input for VirtualHostInput {
     fn mend(&self, message: &mut Self::Output, broken: &Violation) -> bool {
         fit::leave_out(&mut message.routes, broken, "routes")
     }
+
+    fn owner(&self, message: &Self::Output, broken: &Violation) -> Option<(String, String)> {
+        let route = message.routes.get(fit::element(broken, "routes")?)?;
+        match &self.routes {
+            Routes::VirtualServices(list) => http_route::origin(list, route),
+            Routes::Default(_) | Routes::CatchAll(_) => None,
+        }
+    }
 }

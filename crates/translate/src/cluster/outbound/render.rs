@@ -195,7 +195,7 @@ impl Input for OutboundClusterInput {
         soundness::refusal(message)
     }
 
-    fn owner(&self) -> Option<(String, String)> {
+    fn owner(&self, _message: &Self::Output, _broken: &Violation) -> Option<(String, String)> {
         let rule = self.rule.as_ref()?;
         Some((format!("DestinationRule {}/{}", rule.namespace, rule.name), "spec".to_owned()))
     }
