@@ -34,8 +34,20 @@ pub struct MergedDestinationRule {
     pub from: Vec<(Namespace, String)>,
     /// As the oldest rule states it; `.` alone for a rule that selects its clients.
     export_to: BTreeSet<String>,
+    /// Names of subsets that were left out, as an older rule has them: of which rule, and which that is.
+    duplicates: Vec<DuplicateSubset>,
     /// Over all rules that went in.
     pub fingerprint: Fingerprint,
+}
+
+/// A subset that two rules of one host declare.
+#[derive(Clone, Debug)]
+struct DuplicateSubset {
+    subset: String,
+    /// `namespace/name` of the younger rule.
+    of: String,
+    /// The same of the oldest one.
+    older: String,
 }
 
 impl PartialEq for MergedDestinationRule {
@@ -71,6 +83,7 @@ impl MergedDestinationRule {
             spec: object.spec.clone(),
             from: vec![(namespace.clone(), object.meta.name.to_string())],
             export_to,
+            duplicates: Vec::new(),
             namespace,
             fingerprint: fingerprint(object, settings),
         }
@@ -85,6 +98,12 @@ impl MergedDestinationRule {
         for subset in &younger.spec.subsets {
             if self.spec.subsets.iter().all(|known| known.name != subset.name) {
                 self.spec.subsets.push(subset.clone());
+            } else {
+                self.duplicates.push(DuplicateSubset {
+                    subset: subset.name.clone(),
+                    of: format!("{}/{}", younger.namespace, younger.name),
+                    older: format!("{}/{}", self.namespace, self.name),
+                });
             }
         }
         if self.spec.traffic_policy.is_none() {
@@ -216,6 +235,30 @@ impl DestinationRuleIndex {
             }
         }
         index
+    }
+
+    /// Subsets that were left out because an older rule of the same host has one of that name: the host, the object
+    /// that it is of, its name, and the older rule.
+    pub(crate) fn duplicate_subsets(&self) -> impl Iterator<Item = (&Host, String, &str, &str)> {
+        let of_namespaces = self.local.values().chain([&self.root]);
+        let lists = of_namespaces.flat_map(|rules| rules.exact.values().chain(rules.wildcard.values()));
+        lists.flatten().flat_map(|rule| {
+            rule.duplicates.iter().map(|twice| {
+                (&rule.host, format!("DestinationRule {}", twice.of), &*twice.subset, &*twice.older)
+            })
+        })
+    }
+
+    /// Whether a rule that clients find in one of these namespaces declares the subset for a host.
+    pub(crate) fn has_subset(&self, namespaces: &BTreeSet<Namespace>, host: &Host, subset: &str) -> bool {
+        let of = |rules: &ByHost| {
+            let rules = rules.most_specific(host).iter();
+            rules.flat_map(|rule| &rule.spec.subsets).any(|known| known.name == subset)
+        };
+        of(&self.root)
+            || namespaces.iter().any(|namespace| {
+                self.local.get(namespace).is_some_and(of) || self.exported.get(namespace).is_some_and(of)
+            })
     }
 
     /// Marks the questions about rules that have another answer than in `old`.
