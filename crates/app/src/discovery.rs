@@ -10,6 +10,7 @@ use config::SourceEvent;
 use file_io::FolderSource;
 use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
+use serde_json::json;
 use server::{
     Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, Version,
     monitoring_router, readiness_router,
@@ -78,7 +79,14 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let connections = Arc::new(Connections::default());
     let injector = Settings::read(&options.namespace, &options.revision, &environment);
     let injector = Arc::new(Live::new(Arc::clone(&state), injector));
-    let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, true));
+    let api_server = match origins.contains(&Origin::Kubernetes) {
+        true => Some(kube_io::connect(options.kubeconfig.as_deref()).await?),
+        false => None,
+    };
+    let gate =
+        security::gate(&security_settings, Arc::clone(&state) as _, api_server.clone(), &options.cluster_id)?;
+    let access = security_settings.debug_access(&gate, &options.namespace);
+    let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, access));
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Tasks::new();
@@ -86,8 +94,9 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let (stop_http, http_stopped) = watch::channel(false);
     let mut http = Tasks::new();
     // Both HTTP servers listen before configuration is read, so that probes get an answer.
-    let monitoring = monitoring_router(metrics.clone(), version, Arc::clone(&debug));
-    let mut readiness = readiness_router(Arc::clone(&ports) as _, Some(debug));
+    let monitoring = monitoring_router(metrics.clone(), version.clone(), Arc::clone(&debug));
+    let shown = security_settings.debug_on_http.then(|| Arc::clone(&debug));
+    let mut readiness = readiness_router(Arc::clone(&ports) as _, shown);
     let mut webhooks = None;
     let calls = server::injection_router(injector, metrics.registry()).context("the metrics of injection")?;
     if options.https_addr.is_empty() {
@@ -122,11 +131,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         None => None,
     };
     let mut leadership = None;
-    let mut api_server = None;
     let authority = AuthorityHolder::default();
-    let kubernetes = if origins.contains(&Origin::Kubernetes) {
-        let client = kube_io::connect(options.kubeconfig.as_deref()).await?;
-        api_server = Some(client.clone());
+    let kubernetes = if let Some(client) = api_server.clone() {
         leadership = Some(controllers(&client, &options, &state, &environment));
         tracing::info!("configuration comes from the API server");
         let ours = kube_io::Options { revision: options.revision.clone() };
@@ -138,7 +144,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let serves_grpc = !options.grpc_addr.is_empty() || !options.secure_grpc_addr.is_empty();
     if serves_grpc {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ads = Ads::new(
+        let ads = Ads::with_debug_types(
             ports,
             connections,
             metrics.clone(),
@@ -153,13 +159,9 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 nonce_prefix: format!("{:x}-", started.as_nanos()),
                 ..AdsOptions::default()
             },
+            debug,
+            identifier(&version),
         );
-        let gate = security::gate(
-            &security_settings,
-            Arc::clone(&state) as _,
-            api_server.clone(),
-            &options.cluster_id,
-        )?;
         let plain = if security_settings.authenticate_plaintext {
             ads.behind(Arc::clone(&gate))
         } else {
@@ -254,6 +256,19 @@ fn controllers(
         tracing::warn!("{problem}");
     }
     leadership
+}
+
+/// What this replica calls itself, as `istioctl` reads it.
+fn identifier(version: &Version) -> String {
+    let host = || std::env::var("HOSTNAME").unwrap_or_else(|_| std::process::id().to_string());
+    let id = std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(host);
+    let Version { version, revision, status } = version;
+    json!({
+        "Component": "istiod",
+        "ID": id,
+        "Info": {"version": version, "revision": revision, "golang_version": "", "status": status, "tag": version},
+    })
+    .to_string()
 }
 
 async fn all_ended(tasks: &mut Tasks) {

@@ -50,7 +50,7 @@ pub(crate) struct Shared {
 }
 
 impl Ads {
-    /// Serves what `discovery` knows. Debug types are refused: nobody here can prove who they are.
+    /// Serves what `discovery` knows. Debug types are refused.
     pub fn new(
         discovery: Arc<dyn Discovery>,
         connections: Arc<Connections>,
@@ -60,7 +60,7 @@ impl Ads {
         Self::build(discovery, connections, metrics, options, None)
     }
 
-    /// Also serves debug pages, to everybody who gets through to these streams. `identifier` is what this replica
+    /// Also serves debug pages, to those who come through a gate and may see them. `identifier` is what this replica
     /// calls itself: JSON as `istioctl` reads it.
     pub fn with_debug_types(
         discovery: Arc<dyn Discovery>,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use ca::Identity;
 use tonic::Extensions;
 use tonic::metadata::MetadataMap;
@@ -61,15 +62,27 @@ impl std::fmt::Debug for Token {
 impl Credentials {
     /// What stands in the headers of a gRPC request, and what the connection knows.
     pub(crate) fn of_request(metadata: &MetadataMap, extensions: &Extensions) -> Self {
-        let header = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
         let peer = extensions.get::<Peer>();
         let tcp = || extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
         Self {
             address: peer.map(|peer| peer.address).or_else(tcp),
             certificate: peer.map(|peer| Arc::clone(&peer.identities)).unwrap_or_default(),
+            ..Self::of_headers(&|name| metadata.get(name)?.to_str().ok())
+        }
+    }
+
+    /// What stands in the headers of an HTTP request that came from there.
+    pub(crate) fn of_http(headers: &HeaderMap, address: SocketAddr) -> Self {
+        let credentials = Self::of_headers(&|name| headers.get(name)?.to_str().ok());
+        Self { address: Some(address), ..credentials }
+    }
+
+    fn of_headers<'a>(header: &dyn Fn(&str) -> Option<&'a str>) -> Self {
+        Self {
             token: header("authorization").and_then(bearer),
             forwarded: header("x-forwarded-client-cert").map(str::to_owned),
             cluster: header("clusterid").filter(|text| !text.is_empty()).map(str::to_owned),
+            ..Self::default()
         }
     }
 }

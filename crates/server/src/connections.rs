@@ -93,9 +93,10 @@ impl Connections {
         self.len() == 0
     }
 
-    /// The oldest whose name holds this text, so that `pod.namespace` finds a proxy.
-    pub fn find(&self, part: &str) -> Option<Arc<Connection>> {
-        self.open.lock().values().find(|connection| connection.name().contains(part)).cloned()
+    /// The oldest of those that can be seen whose name holds this text, so that `pod.namespace` finds a proxy.
+    pub(crate) fn find(&self, part: &str, is_seen: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
+        let fits = |connection: &&Arc<Connection>| is_seen(connection) && connection.name().contains(part);
+        self.open.lock().values().find(fits).cloned()
     }
 
     pub(crate) fn open(

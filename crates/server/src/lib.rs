@@ -31,7 +31,7 @@ pub use certificates::{
     LocalIssuer, ServingCertificate, SignError, generate_key, keep_serving_certificate, moment,
 };
 pub use connections::{Connection, Connections};
-pub use debug::Debug;
+pub use debug::{Debug, DebugAccess};
 pub use http::{Version, monitoring_router, readiness_router};
 pub use listen::{
     ServeError, serve_ads, serve_ads_over, serve_grpc_over, serve_http, serve_https, serve_secure,

@@ -1,11 +1,13 @@
 //! Settings of the CA and of authentication by the names that istiod has for them (platform specification, 1.6).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ca::{Lifetimes, TokenRule};
 use serde_json::Value;
+use server::{DebugAccess, Gate};
 
 use crate::features::Source;
 
@@ -42,6 +44,12 @@ pub(crate) struct Settings {
     pub(crate) authenticate: bool,
     /// `XDS_AUTH_PLAINTEXT`
     pub(crate) authenticate_plaintext: bool,
+    /// `ENABLE_DEBUG_ON_HTTP`: debug pages also at --httpAddr.
+    pub(crate) debug_on_http: bool,
+    /// `ENABLE_DEBUG_ENDPOINT_AUTH`: workloads see debug pages of their own namespace only.
+    pub(crate) debug_by_namespace: bool,
+    /// `DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`: whose workloads see all of them nevertheless.
+    pub(crate) debug_namespaces: Vec<String>,
     /// `ISTIOD_CUSTOM_HOST`
     pub(crate) custom_hosts: Vec<String>,
 }
@@ -65,6 +73,8 @@ impl Settings {
         let takes_new_roots = flag("ISTIO_MULTIROOT_MESH", false);
         let authenticate = flag("XDS_AUTH", true);
         let authenticate_plaintext = flag("XDS_AUTH_PLAINTEXT", false);
+        let debug_on_http = flag("ENABLE_DEBUG_ON_HTTP", true);
+        let debug_by_namespace = flag("ENABLE_DEBUG_ENDPOINT_AUTH", true);
         let mut seconds = |name: &str, default: u64| {
             let mut value = Duration::from_secs(default);
             source.duration(name, &mut value);
@@ -87,6 +97,7 @@ impl Settings {
         let root_ca_dir = PathBuf::from(text("ROOT_CA_DIR", "./etc/cacerts"));
         let audiences = list(&text("TOKEN_AUDIENCES", "istio-ca"));
         let custom_hosts = list(&text("ISTIOD_CUSTOM_HOST", ""));
+        let debug_namespaces = list(&text("DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES", ""));
         let root_config_map = text("PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert");
         let rule = text("JWT_RULE", "");
         let token_rule =
@@ -107,9 +118,21 @@ impl Settings {
             check_nodes,
             authenticate,
             authenticate_plaintext,
+            debug_on_http,
+            debug_by_namespace,
+            debug_namespaces,
             custom_hosts,
         };
         Ok((settings, source.problems))
+    }
+}
+
+impl Settings {
+    /// Who may see debug pages; `namespace` is that of the control plane.
+    pub(crate) fn debug_access(&self, gate: &Arc<Gate>, namespace: &str) -> DebugAccess {
+        let mut namespaces = self.debug_namespaces.clone();
+        namespaces.push(namespace.to_owned());
+        DebugAccess { gate: Some(Arc::clone(gate)), namespaces, everybody: !self.debug_by_namespace }
     }
 }
 

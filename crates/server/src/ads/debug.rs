@@ -1,10 +1,11 @@
 //! Debug pages over ADS, as `istioctl proxy-status` asks for them (platform specification, 4.2): each request is
-//! answered at once and never becomes a subscription. Only for clients that are known to be allowed.
+//! answered at once and never becomes a subscription. Only for clients that have proved who they are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use prost::Message;
 use proto::envoy::admin::UpdateFailureState;
@@ -19,6 +20,7 @@ use scope::ProxyType;
 use tonic::Status;
 use xds::SyncState;
 
+use crate::debug::Sight;
 use crate::{Connection, Connections, Debug};
 
 /// What answers debug types on ADS streams.
@@ -30,19 +32,24 @@ pub(crate) struct DebugTypes {
 
 impl DebugTypes {
     /// Resources of a debug type, and who answers where that is asked for.
-    pub(crate) fn answer(&self, url: &str, names: &[String]) -> Result<(Vec<Bytes>, Option<String>), Status> {
+    pub(crate) fn answer(
+        &self,
+        url: &str,
+        names: &[String],
+        sight: &Sight,
+    ) -> Result<(Vec<Bytes>, Option<String>), Status> {
         match url {
             type_url::DEBUG_SYNC_STATUS => {
-                Ok((sync_status(self.pages.connections()), Some(self.identifier.clone())))
+                Ok((sync_status(self.pages.connections(), sight), Some(self.identifier.clone())))
             }
-            type_url::DEBUG_CONFIG_DUMP => Ok((self.config_dump(names)?, None)),
-            type_url::DEBUG => Ok((vec![self.page(names)?], None)),
+            type_url::DEBUG_CONFIG_DUMP => Ok((self.config_dump(names, sight)?, None)),
+            type_url::DEBUG => Ok((vec![self.page(names, sight)?], None)),
             _ => Err(Status::invalid_argument("there is no such debug type")),
         }
     }
 
     /// A page of the HTTP server, as `page?key=value`.
-    fn page(&self, names: &[String]) -> Result<Bytes, Status> {
+    fn page(&self, names: &[String], sight: &Sight) -> Result<Bytes, Status> {
         let [name] = names else {
             return Err(Status::invalid_argument("exactly one page has to be named"));
         };
@@ -53,20 +60,18 @@ impl DebugTypes {
         };
         let query: BTreeMap<_, _> = query.split('&').filter(|part| !part.is_empty()).map(pair).collect();
         let name = name.strip_prefix("/debug/").unwrap_or(name);
-        let content =
-            self.pages.page(name, &query).map_err(|(_, reason)| Status::invalid_argument(reason))?;
+        let content = self.pages.page(name, &query, sight).map_err(status)?;
         let any = Any { type_url: type_url::DEBUG.to_owned(), value: content.to_string().into_bytes() };
         Ok(any.encode_to_vec().into())
     }
 
     /// The parts of a proxy's dump, each as what it is.
-    fn config_dump(&self, names: &[String]) -> Result<Vec<Bytes>, Status> {
+    fn config_dump(&self, names: &[String], sight: &Sight) -> Result<Vec<Bytes>, Status> {
         let [name] = names else {
             return Err(Status::invalid_argument("exactly one proxy has to be named"));
         };
         let query = BTreeMap::from([("proxyID".to_owned(), name.clone())]);
-        let dump = self.pages.page("config_dump", &query);
-        let dump = dump.map_err(|(_, reason)| Status::invalid_argument(reason))?;
+        let dump = self.pages.page("config_dump", &query, sight).map_err(status)?;
         let parts = dump["configs"].as_array().map(Vec::as_slice).unwrap_or_default();
         // A part that does not fit the message any more, because something in it was struck out, is left out.
         let part = |part| json_to_any(part, UnknownFields::Ignore).ok();
@@ -74,14 +79,21 @@ impl DebugTypes {
     }
 }
 
-/// One message per proxy; clients that are no proxies are left out.
-fn sync_status(connections: &Connections) -> Vec<Bytes> {
-    let is_proxy = |connection: &&Arc<Connection>| {
+fn status((code, reason): (StatusCode, String)) -> Status {
+    match code {
+        StatusCode::FORBIDDEN => Status::permission_denied(reason),
+        _ => Status::invalid_argument(reason),
+    }
+}
+
+/// One message per proxy that can be seen; clients that are no proxies are left out.
+fn sync_status(connections: &Connections, sight: &Sight) -> Vec<Bytes> {
+    let is_proxy = |connection: &Connection| {
         !connection.proxy.metadata.proxy_config.is_null() || connection.proxy.proxy_type == ProxyType::Ztunnel
     };
     let all = connections.all();
     all.iter()
-        .filter(is_proxy)
+        .filter(|connection| is_proxy(connection) && sight.has(connection))
         .map(|one| proto::pack::any(&client_config(one)).encode_to_vec().into())
         .collect()
 }

@@ -18,6 +18,7 @@ use xds::{Outcome, ResourceType, SessionOptions};
 use super::Shared;
 use super::wire::Wire;
 use crate::caller::{Caller, Gate};
+use crate::debug::Sight;
 use crate::listen::Leaving;
 use crate::{Connection, Published};
 
@@ -76,6 +77,10 @@ async fn serve<W: Wire>(
         None => None,
     };
     let mut stream = Stream::<W>::open(shared, proxy, visitor.address, identity, outgoing);
+    stream.sight = visitor
+        .proof
+        .as_ref()
+        .and_then(|proof| shared.debug.as_ref()?.pages.access().of_caller(&proof.gate, &proof.caller));
     let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
     let mut next = Some(first);
     let mut pushed = false;
@@ -145,6 +150,8 @@ struct Stream<'a, W: Wire> {
     connection: Arc<Connection>,
     outgoing: &'a Outgoing<W>,
     unknown_types: BTreeSet<String>,
+    /// What it may see of debug pages.
+    sight: Option<Sight>,
 }
 
 impl<'a, W: Wire> Stream<'a, W> {
@@ -163,7 +170,7 @@ impl<'a, W: Wire> Stream<'a, W> {
         let connection = shared.connections.open(Arc::new(proxy), peer, identity, options);
         shared.metrics.proxies.with_label_values(&[version(&connection)]).inc();
         tracing::info!(scope = "ads", connection = connection.name(), ?peer, "proxy connected");
-        Self { shared, connection, outgoing, unknown_types: BTreeSet::new() }
+        Self { shared, connection, outgoing, unknown_types: BTreeSet::new(), sight: None }
     }
 
     async fn receive(&mut self, request: W::Request) -> Result<(), Status> {
@@ -214,10 +221,10 @@ impl<'a, W: Wire> Stream<'a, W> {
         }
         let nonce = format!("{}other", self.shared.options.nonce_prefix);
         if url.starts_with(type_url::DEBUG) {
-            let Some(debug) = &self.shared.debug else {
+            let (Some(debug), Some(sight)) = (&self.shared.debug, &self.sight) else {
                 return Err(Status::unauthenticated("debug types need an authenticated connection"));
             };
-            let (resources, identifier) = debug.answer(&url, names)?;
+            let (resources, identifier) = debug.answer(&url, names, sight)?;
             return self.send(W::other(url, nonce, resources, identifier)).await;
         }
         if self.unknown_types.len() < MAX_UNKNOWN_TYPES && self.unknown_types.insert(url.clone()) {

@@ -57,6 +57,11 @@ impl Gate {
         Err(Status::unauthenticated(format!("authentication failure: {reasons}")))
     }
 
+    /// Whether this identity is one of ours.
+    pub(crate) fn is_trusted(&self, identity: &Identity) -> bool {
+        self.trust.is_trusted(identity.trust_domain())
+    }
+
     /// The identity by which this caller is the node that it claims to be.
     pub fn check_node(&self, caller: &Caller, proxy: &Proxy) -> Result<Option<Identity>, Status> {
         if !self.options.check_nodes {

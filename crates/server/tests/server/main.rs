@@ -3,6 +3,8 @@
 
 mod ads;
 mod envoy;
+mod exposure;
+mod hostile;
 mod http;
 mod secure;
 mod webhook;
@@ -15,7 +17,10 @@ use std::time::Duration;
 
 use scope::Proxy;
 use serde_json::{Value, json};
-use server::{Ads, AdsOptions, Connections, Debug, DebugSource, Discovery, Metrics, Published, Version};
+use server::{
+    Ads, AdsOptions, Answer, Authenticator, Caller, Connections, Credentials, Debug, DebugAccess,
+    DebugSource, Discovery, Gate, GateOptions, Metrics, Published, Refusal, Trust, Version,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -58,6 +63,25 @@ impl DebugSource for Pages {
     }
 }
 
+/// Takes everybody for somebody of the namespace of the control plane.
+struct Operators;
+
+impl Authenticator for Operators {
+    fn name(&self) -> &'static str {
+        "belief"
+    }
+
+    fn authenticate<'a>(&'a self, _: &'a Credentials) -> Answer<'a, Result<Option<Caller>, Refusal>> {
+        let identity = ca::Identity::new("cluster.local", "istio-system", "default").unwrap();
+        Box::pin(async move { Ok(Some(Caller::new(identity, "belief"))) })
+    }
+}
+
+fn operators() -> Arc<Gate> {
+    let trust: Arc<dyn Trust> = Arc::new(Arc::<str>::from("cluster.local"));
+    Arc::new(Gate::new(vec![Box::new(Operators)], trust, GateOptions { check_nodes: false }))
+}
+
 /// Everything running on loopback; ends with the test.
 pub(crate) struct Running {
     pub(crate) fake: Arc<Fake>,
@@ -79,11 +103,13 @@ pub(crate) async fn start_at(grpc: SocketAddr, options: AdsOptions, debug_types:
     let fake = Arc::new(Fake { ready, live, snapshots, n_gone: AtomicUsize::new(0) });
     let connections = Arc::new(Connections::default());
     let metrics = Metrics::new("0.1.0").unwrap();
-    let debug = Arc::new(Debug::new(connections.clone(), Arc::new(Pages), true));
+    let access = DebugAccess { namespaces: vec!["istio-system".into()], ..DebugAccess::default() };
+    let debug = Arc::new(Debug::new(connections.clone(), Arc::new(Pages), access));
     let ads = if debug_types {
         let pages = debug.clone();
         let (metrics, connections) = (metrics.clone(), connections.clone());
         Ads::with_debug_types(fake.clone(), connections, metrics, options, pages, "it is me".into())
+            .behind(operators())
     } else {
         Ads::new(fake.clone(), connections.clone(), metrics.clone(), options)
     };

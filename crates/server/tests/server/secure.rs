@@ -29,6 +29,9 @@ pub(crate) struct Secure {
     pub(crate) tls: Arc<Tls>,
     pub(crate) tokens: TokenIssuer,
     pub(crate) roots: String,
+    pub(crate) debug: Arc<Debug>,
+    /// The same streams in plain text.
+    pub(crate) plain: SocketAddr,
 }
 
 pub(crate) fn root(kind: KeyKind) -> Material {
@@ -61,18 +64,29 @@ pub(crate) async fn secure(kind: KeyKind) -> Secure {
     let issuer = Arc::new(LocalIssuer::new(holder.clone(), Lifetimes::default()));
     let metrics = CertificateMetrics::new(running.metrics.registry()).unwrap();
     let certificates = Certificates::new(gate.clone(), issuer, metrics);
-    let ads = Ads::new(
+    let access = DebugAccess {
+        gate: Some(gate.clone()),
+        namespaces: vec!["istio-system".into()],
+        ..DebugAccess::default()
+    };
+    let debug = Arc::new(Debug::new(running.connections.clone(), Arc::new(Pages), access));
+    let ads = Ads::with_debug_types(
         running.fake.clone(),
         running.connections.clone(),
         running.metrics.clone(),
         AdsOptions::default(),
-    )
-    .behind(gate);
+        debug.clone(),
+        "it is me".into(),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = listener.local_addr().unwrap();
+    tokio::spawn(server::serve_ads(listener, ads.clone(), std::future::pending()));
+    let ads = ads.behind(gate);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let incoming = server::accept_tls(listener, tls.grpc().unwrap()).unwrap();
     tokio::spawn(server::serve_secure(incoming, ads, Some(certificates), std::future::pending()));
-    Secure { running, address, holder, tls, tokens, roots }
+    Secure { running, address, holder, tls, tokens, roots, debug, plain }
 }
 
 impl Secure {
@@ -146,7 +160,7 @@ async fn a_token_brings_a_certificate_that_openssl_accepts() {
     }
 }
 
-fn der_of(pem: &str) -> rustls::pki_types::CertificateDer<'static> {
+pub(crate) fn der_of(pem: &str) -> rustls::pki_types::CertificateDer<'static> {
     use rustls::pki_types::pem::PemObject as _;
     rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
