@@ -79,9 +79,10 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let connections = Arc::new(Connections::default());
     let injector = Settings::read(&options.namespace, &options.revision, &environment);
     let injector = Arc::new(Live::new(Arc::clone(&state), injector));
-    let api_server = match origins.contains(&Origin::Kubernetes) {
-        true => Some(kube_io::connect(options.kubeconfig.as_deref()).await?),
-        false => None,
+    let api_server = if origins.contains(&Origin::Kubernetes) {
+        Some(kube_io::connect(options.kubeconfig.as_deref()).await?)
+    } else {
+        None
     };
     let gate =
         security::gate(&security_settings, Arc::clone(&state) as _, api_server.clone(), &options.cluster_id)?;

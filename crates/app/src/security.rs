@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use ca::{Authority, KeySet, Material};
 use kube_io::Client;
 use server::{
-    Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates, Gate,
-    GateOptions, KubernetesAuthenticator, LocalIssuer, MinVersion, ServingCertificate, Tls,
-    TokenAuthenticator, Trust, accept_tls, keep_serving_certificate, moment,
+    Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates,
+    ForwardedAuthenticator, Gate, GateOptions, Impersonation, KubernetesAuthenticator, LocalIssuer,
+    MinVersion, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls, keep_serving_certificate,
+    moment,
 };
 use tokio::net::TcpListener;
 
@@ -60,16 +61,21 @@ impl Secure {
         let address = self.state.discovery_address();
         let hosts = ca::serving_names(&self.settings.custom_hosts, &address, &self.namespace, &self.revision);
         let trust_domain = self.state.trust_domain();
-        let (tls, certificates) = start(
+        let tls = start(
             &self.settings,
             self.settings.origin(self.client, &self.namespace)?,
-            self.authority,
-            &self.gate,
+            &self.authority,
             &trust_domain,
-            self.metrics,
+            self.metrics.clone(),
             hosts,
         )
         .await?;
+        let accounts = self.settings.node_accounts.clone();
+        let impersonation = Impersonation { accounts, nodes: Arc::clone(&self.state) as _ };
+        let issuer = Arc::new(LocalIssuer::new(self.authority, self.settings.lifetimes));
+        let certificates = self.settings.sign.then(|| {
+            Certificates::with_impersonation(Arc::clone(&self.gate), issuer, self.metrics, impersonation)
+        });
         let incoming = accept_tls(listener, tls.grpc()?).context("connections cannot be accepted")?;
         let ads = if self.settings.authenticate { self.ads.behind(self.gate) } else { self.ads };
         let streams = server::serve_secure(incoming, ads, certificates, stop);
@@ -82,16 +88,15 @@ impl Secure {
     }
 }
 
-/// Finds the authority and serves a certificate of it. Returns the service that signs for workloads, if it is wanted.
+/// Finds the authority and serves a certificate of it.
 async fn start(
     settings: &Settings,
     origin: Origin,
-    authority: AuthorityHolder,
-    gate: &Arc<Gate>,
+    authority: &AuthorityHolder,
     trust_domain: &str,
     metrics: CertificateMetrics,
     hosts: Vec<String>,
-) -> Result<(Arc<Tls>, Option<Certificates>)> {
+) -> Result<Arc<Tls>> {
     let tls = Arc::new(Tls::new(MinVersion::default()));
     let material = origin.first(settings, trust_domain).await?;
     let at = moment().context("there is no randomness")?;
@@ -102,7 +107,7 @@ async fn start(
         origin,
         material,
         holder: authority.clone(),
-        metrics: metrics.clone(),
+        metrics,
         takes_new_roots: settings.takes_new_roots,
         root_lifetime: settings.root_lifetime,
         grace_percent: settings.grace_percent,
@@ -110,10 +115,7 @@ async fn start(
     tokio::spawn(upkeep.run());
     let serving = ServingCertificate { hosts, lifetime: settings.serving_lifetime };
     tokio::spawn(keep_serving_certificate(serving, authority.watch(), Arc::clone(&tls)));
-
-    let issuer = Arc::new(LocalIssuer::new(authority.clone(), settings.lifetimes));
-    let certificates = settings.sign.then(|| Certificates::new(Arc::clone(gate), issuer, metrics));
-    Ok((tls, certificates))
+    Ok(tls)
 }
 
 /// Who may pass the ports where credentials are asked for.
@@ -136,6 +138,10 @@ pub(crate) fn gate(
         let (audiences, cluster_id) = (settings.audiences.clone(), cluster_id.to_owned());
         let reviewer = Arc::new(kubernetes::Reviewer { client, audiences, cluster_id });
         authenticators.push(Box::new(KubernetesAuthenticator::new(reviewer, Arc::clone(&trust))));
+    }
+    if !settings.gateway_networks.is_empty() {
+        let gateways = ForwardedAuthenticator::new(&settings.gateway_networks, Arc::clone(&trust));
+        authenticators.push(Box::new(gateways.context("TRUSTED_GATEWAY_CIDR")?));
     }
     let options = GateOptions { check_nodes: settings.check_nodes };
     Ok(Arc::new(Gate::new(authenticators, trust, options)))

@@ -1,6 +1,7 @@
 //! Who calls: each way of proving it is an [`Authenticator`], tried in order until one succeeds; and what somebody
 //! with that identity may do (platform specification, 2.8; security specification, 7).
 
+mod forwarded;
 mod gate;
 mod kubernetes;
 mod token;
@@ -18,6 +19,7 @@ use tonic::transport::server::TcpConnectInfo;
 
 use crate::Peer;
 
+pub use forwarded::{ForwardedAuthenticator, NetworkError};
 pub use gate::{Gate, GateOptions};
 pub use kubernetes::{KubernetesAuthenticator, ReviewedToken, TokenReviewer};
 pub use token::{KeySource, TokenAuthenticator};

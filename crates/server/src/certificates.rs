@@ -2,6 +2,7 @@
 //! specification, 5.1). Refusals bear the status by which agents know whether to try again.
 
 mod authority;
+mod impersonation;
 mod keys;
 mod metrics;
 mod serving;
@@ -18,9 +19,10 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use crate::caller::{Answer, Credentials, Gate};
+use crate::caller::{Answer, Caller, Credentials, Gate, Refusal};
 
 pub use authority::{AuthorityHolder, LocalIssuer};
+pub use impersonation::{Impersonation, Nodes};
 pub use keys::{KeyKind, generate_key, moment};
 pub use metrics::{CertificateMetrics, SignError};
 pub use serving::{ServingCertificate, keep_serving_certificate};
@@ -66,16 +68,41 @@ struct Shared {
     gate: Arc<Gate>,
     issuer: Arc<dyn Issuer>,
     metrics: CertificateMetrics,
+    impersonation: Option<Impersonation>,
 }
 
 impl Certificates {
-    /// Behind a gate.
+    /// Behind a gate; everybody acts for themselves.
     pub fn new(gate: Arc<Gate>, issuer: Arc<dyn Issuer>, metrics: CertificateMetrics) -> Self {
-        Self(Arc::new(Shared { gate, issuer, metrics }))
+        Self(Arc::new(Shared { gate, issuer, metrics, impersonation: None }))
+    }
+
+    /// The same; some may act for others.
+    pub fn with_impersonation(
+        gate: Arc<Gate>,
+        issuer: Arc<dyn Issuer>,
+        metrics: CertificateMetrics,
+        impersonation: Impersonation,
+    ) -> Self {
+        Self(Arc::new(Shared { gate, issuer, metrics, impersonation: Some(impersonation) }))
     }
 }
 
 impl Shared {
+    fn impersonate(&self, caller: &Caller, wanted: &str) -> Result<Identity, Status> {
+        let nobody = || Err(Refusal("nobody may act for others here".to_owned()));
+        let outcome = self.impersonation.as_ref().map_or_else(nobody, |rule| rule.check(caller, wanted));
+        outcome.map_err(|refusal| {
+            self.metrics.authentication_failures.inc();
+            tracing::warn!(
+                scope = "ca",
+                "{:?} asks for a certificate of another: {refusal}",
+                caller.identities
+            );
+            Status::unauthenticated(refusal.to_string())
+        })
+    }
+
     async fn create(&self, request: Request<IstioCertificateRequest>) -> Result<Vec<String>, Status> {
         self.metrics.requests.inc();
         let credentials = Credentials::of_request(request.metadata(), request.extensions());
@@ -83,14 +110,13 @@ impl Shared {
             self.metrics.authentication_failures.inc();
         })?;
         let request = request.into_inner();
-        let Some(identity) = caller.identity().cloned() else {
+        let Some(mut identity) = caller.identity().cloned() else {
             self.metrics.identity_errors.inc();
             return Err(Status::unauthenticated("the credential names nobody"));
         };
         let wished = |key: &str| wish(&request, key);
-        if wished("ImpersonatedIdentity").is_some() {
-            self.metrics.authentication_failures.inc();
-            return Err(Status::unauthenticated("the caller may not act for others"));
+        if let Some(wanted) = wished("ImpersonatedIdentity") {
+            identity = self.impersonate(&caller, &wanted)?;
         }
         let csr = Csr::from_pem(&request.csr).map_err(|error| {
             self.metrics.unreadable_requests.inc();

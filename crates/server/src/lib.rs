@@ -23,12 +23,14 @@ mod webhook;
 
 pub use ads::Ads;
 pub use caller::{
-    Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials, Gate, GateOptions,
-    KeySource, KubernetesAuthenticator, Refusal, ReviewedToken, Token, TokenAuthenticator, TokenReviewer,
+    Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials, ForwardedAuthenticator,
+    Gate, GateOptions, KeySource, KubernetesAuthenticator, NetworkError, Refusal, ReviewedToken, Token,
+    TokenAuthenticator, TokenReviewer,
 };
 pub use certificates::{
-    AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, IssueRefusal, Issuer, KeyKind,
-    LocalIssuer, ServingCertificate, SignError, generate_key, keep_serving_certificate, moment,
+    AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, Impersonation, IssueRefusal,
+    Issuer, KeyKind, LocalIssuer, Nodes, ServingCertificate, SignError, generate_key,
+    keep_serving_certificate, moment,
 };
 pub use connections::{Connection, Connections};
 pub use debug::{Debug, DebugAccess};

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca::{Authority, Material};
+use ca::{Authority, Material, ServiceAccount};
 use config::ConfigStore;
+use config::k8s::Pod;
 use kube_io::{Client, StoredSecret, keep_config_map, read_secret, review_token, write_secret};
-use server::{Answer, CallerPod, Refusal, ReviewedToken, Token, TokenReviewer};
+use server::{Answer, CallerPod, Nodes, Refusal, ReviewedToken, Token, TokenReviewer};
 use tokio::sync::watch;
 
 use crate::state::State;
@@ -77,6 +78,26 @@ impl TokenReviewer for Reviewer {
             }))
         })
     }
+}
+
+impl Nodes for State {
+    fn node_of(&self, account: &ServiceAccount, pod: &CallerPod) -> Option<String> {
+        let mesh = self.mesh()?;
+        let found = mesh.store().pods().get(&account.namespace, &pod.name)?;
+        let is_it = *found.meta.uid == *pod.uid && account_of(&found.spec) == account.name;
+        (is_it && !found.spec.node_name.is_empty()).then(|| found.spec.node_name.clone())
+    }
+
+    fn has_on(&self, node: &str, account: &ServiceAccount) -> bool {
+        let Some(mesh) = self.mesh() else { return false };
+        let mut pods = mesh.store().pods().in_namespace(&account.namespace);
+        pods.any(|pod| pod.spec.node_name == node && account_of(&pod.spec) == account.name)
+    }
+}
+
+/// As whom a pod runs.
+fn account_of(pod: &Pod) -> &str {
+    if pod.service_account_name.is_empty() { "default" } else { &pod.service_account_name }
 }
 
 /// Writes the roots into every namespace that is selected, now and whenever something differs, until dropped.

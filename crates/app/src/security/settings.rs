@@ -1,11 +1,12 @@
 //! Settings of the CA and of authentication by the names that istiod has for them (platform specification, 1.6).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ca::{Lifetimes, TokenRule};
+use ca::{Lifetimes, ServiceAccount, TokenRule};
 use serde_json::Value;
 use server::{DebugAccess, Gate};
 
@@ -50,6 +51,10 @@ pub(crate) struct Settings {
     pub(crate) debug_by_namespace: bool,
     /// `DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`: whose workloads see all of them nevertheless.
     pub(crate) debug_namespaces: Vec<String>,
+    /// `TRUSTED_GATEWAY_CIDR`: from where `x-forwarded-client-cert` is believed; nobody's is if empty.
+    pub(crate) gateway_networks: Vec<String>,
+    /// `CA_TRUSTED_NODE_ACCOUNTS`: who may ask for certificates of workloads on the same node.
+    pub(crate) node_accounts: BTreeSet<ServiceAccount>,
     /// `ISTIOD_CUSTOM_HOST`
     pub(crate) custom_hosts: Vec<String>,
 }
@@ -98,10 +103,21 @@ impl Settings {
         let audiences = list(&text("TOKEN_AUDIENCES", "istio-ca"));
         let custom_hosts = list(&text("ISTIOD_CUSTOM_HOST", ""));
         let debug_namespaces = list(&text("DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES", ""));
+        let gateway_networks = list(&text("TRUSTED_GATEWAY_CIDR", ""));
+        let node_accounts = list(&text("CA_TRUSTED_NODE_ACCOUNTS", ""));
         let root_config_map = text("PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert");
         let rule = text("JWT_RULE", "");
         let token_rule =
             if rule.is_empty() { None } else { Some(token_rule(&rule, &audiences).context("JWT_RULE")?) };
+        let node_accounts = node_accounts
+            .iter()
+            .map(|text| {
+                let (namespace, name) = text.split_once('/').with_context(|| {
+                    format!("CA_TRUSTED_NODE_ACCOUNTS: {text:?} is not namespace/service-account")
+                })?;
+                Ok(ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+            })
+            .collect::<Result<_>>()?;
         let settings = Self {
             sign,
             root_ca_dir,
@@ -121,6 +137,8 @@ impl Settings {
             debug_on_http,
             debug_by_namespace,
             debug_namespaces,
+            gateway_networks,
+            node_accounts,
             custom_hosts,
         };
         Ok((settings, source.problems))
