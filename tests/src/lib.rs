@@ -6,6 +6,7 @@ pub mod churn;
 pub mod examples;
 pub mod fuzz;
 pub mod golden;
+pub mod namespaces;
 pub mod parity;
 pub mod replica;
 pub mod report;
