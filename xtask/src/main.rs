@@ -41,6 +41,13 @@ enum Chore {
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Load through two sidecars while their certificates rotate, as root: `--rate 2000 --seconds 120`.
+    #[command(trailing_var_arg = true)]
+    Rotation {
+        /// `--rate N`, `--seconds N`, `--lifetime 20s` (renewed halfway), `--connections N`.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compare what we generate with what the real istiod sent: `cargo xtask parity dr-* --diff`.
     #[command(trailing_var_arg = true)]
     Parity {
@@ -67,6 +74,7 @@ fn main() -> Result<ExitCode> {
         Chore::Ci { list } => ci::command(&root, list),
         Chore::Golden { update } => golden(&root, update),
         Chore::Churn { arguments } => churn(&root, &arguments),
+        Chore::Rotation { arguments } => rotation(&root, &arguments),
         Chore::Parity { arguments } => parity(&root, &arguments),
         Chore::Bench { profile, arguments } => bench(&root, &profile, &arguments),
     }
@@ -92,6 +100,19 @@ fn churn(root: &Path, arguments: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     run(root, "churn", arguments)
+}
+
+/// Built whole before, since the program starts others beside it.
+fn rotation(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    let built = std::process::Command::new("cargo")
+        .args(["build", "--quiet", "--package", "app", "--package", "tests", "--bins"])
+        .current_dir(root)
+        .status()
+        .context("cargo cannot be started")?;
+    if !built.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    run(root, "rotation", arguments)
 }
 
 fn parity(root: &Path, arguments: &[String]) -> Result<ExitCode> {
