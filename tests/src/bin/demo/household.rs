@@ -1,4 +1,5 @@
-//! Every process of the demo, so that all can be ended at once from anywhere. After closing, nothing starts.
+//! Every process of the demo, so that all can be ended at once from anywhere. After closing, nothing starts. Each proxy
+//! is an Envoy that `trierarch agent` runs with a certificate of its own.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,16 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use testkit::envoy::{Admin, Bootstrap, Envoy, Protocol};
+use testkit::envoy::{Admin, Node, NodeKind};
 use testkit::process::Process;
+use testkit::secure::TokenIssuer;
 use testkit::{http, wait};
 
 use crate::{layout, report};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Istio's own filters, which stock Envoys do not have, are turned off.
-const ENVIRONMENT: &[(&str, &str)] =
-    &[("PILOT_ENABLE_METADATA_EXCHANGE", "false"), ("PILOT_ENABLE_ALPN_FILTER", "false")];
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// The processes. The lock is held while one starts, so that closing misses none.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(crate) struct Household {
 struct Members {
     closed: bool,
     control_plane: Option<Process>,
-    envoys: Vec<Envoy>,
+    agents: Vec<Process>,
 }
 
 /// What the story needs to know of the running mesh.
@@ -45,7 +45,10 @@ impl Household {
     pub(crate) fn close(&self) {
         let mut members = self.lock();
         members.closed = true;
-        members.envoys.clear();
+        // An agent ends its Envoy only when it is asked to end.
+        for agent in members.agents.drain(..) {
+            let _ = agent.terminate(END_LIMIT);
+        }
         members.control_plane = None;
     }
 
@@ -57,25 +60,37 @@ impl Household {
         config: &Path,
         folder: &Path,
     ) -> Result<Mesh> {
-        let [grpc, http, monitoring] = free_addresses()?;
-        self.start_control_plane(control_plane, config, folder, [grpc, http, monitoring])?;
+        let ports = free_addresses()?;
+        let [secure, http, monitoring] = ports;
+        let issuer = TokenIssuer::new("https://issuer.example")?;
+        let authority = folder.join("ca");
+        self.start_control_plane(control_plane, config, folder, &authority, &issuer, ports)?;
         let started = Instant::now();
         let ready = || Ok(http::get(http, "/ready").send()?.status == 200);
         self.wait("the control plane ready", ready)?;
+        let root = authority.join("ca-cert.pem");
+        self.wait("the root certificate", || Ok(root.is_file()))?;
         report::line(&format!("Control plane ready after {} ms.", started.elapsed().as_millis()));
 
         let started = Instant::now();
         let mut proxies = Vec::new();
         for node in layout::nodes() {
-            let name = node.proxy_id();
-            let admin = layout::admin(&node);
-            let bootstrap = Bootstrap { node, discovery: grpc, admin, protocol: Protocol::Delta };
+            let place = folder.join(node.proxy_id());
+            std::fs::create_dir_all(&place)?;
+            let token = place.join("token");
+            std::fs::write(&token, issuer.token(&node.namespace, &node.service_account))?;
+            let mut command = agent(control_plane, envoy, &node, &place);
+            command.args(["--discoveryAddress", &secure.to_string()]).arg("--rootCert").arg(&root);
+            command.arg("--tokenPath").arg(&token);
+            let log = folder.join(format!("{}.log", node.proxy_id()));
             let mut members = self.open()?;
-            members.envoys.push(Envoy::start(envoy, &bootstrap, folder)?);
-            proxies.push((name, Admin::new(admin)));
+            members.agents.push(Process::start(&node.proxy_id(), &mut command, &log)?);
+            proxies.push((node.proxy_id(), Admin::new(layout::admin(&node))));
         }
-        for (name, admin) in &proxies {
-            self.wait(&format!("{name} ready"), || admin.is_ready())?;
+        for node in layout::nodes() {
+            let ready = SocketAddr::new(node.address, layout::READY_PORT);
+            let name = format!("{} ready", node.proxy_id());
+            self.wait(&name, || Ok(http::get(ready, "/healthz/ready").send()?.status == 200))?;
         }
         report::line(&format!("{} Envoys ready after {} ms.", proxies.len(), started.elapsed().as_millis()));
         Ok(Mesh { monitoring, proxies })
@@ -86,16 +101,18 @@ impl Household {
         binary: &Path,
         config: &Path,
         folder: &Path,
-        [grpc, http, monitoring]: [SocketAddr; 3],
+        authority: &Path,
+        issuer: &TokenIssuer,
+        [secure, http, monitoring]: [SocketAddr; 3],
     ) -> Result<()> {
         let mut command = Command::new(binary);
-        command.arg("discovery").arg("--configDir").arg(config);
-        command.arg("--grpcAddr").arg(grpc.to_string());
+        command.arg("discovery").arg("--configDir").arg(config).arg("--caRootFolder").arg(authority);
+        command.arg("--secureGRPCAddr").arg(secure.to_string());
         command.arg("--httpAddr").arg(http.to_string());
         command.arg("--monitoringAddr").arg(monitoring.to_string());
-        // Plain text only: no certificates, no webhooks.
-        command.args(["--secureGRPCAddr", "", "--httpsAddr", ""]);
-        command.envs(ENVIRONMENT.iter().copied());
+        // No plain text, no webhooks.
+        command.args(["--grpcAddr", "", "--httpsAddr", ""]);
+        command.env("JWT_RULE", issuer.rule());
         let process = Process::start("control plane", &mut command, &folder.join("control-plane.log"))
             .with_context(|| format!("{} (`make demo` builds it)", binary.display()));
         self.open()?.control_plane = Some(process?);
@@ -129,11 +146,35 @@ impl Household {
 
 impl Members {
     fn check_running(&mut self) -> io::Result<()> {
-        for process in self.control_plane.iter_mut().chain(self.envoys.iter_mut().map(Envoy::process)) {
+        for process in self.control_plane.iter_mut().chain(&mut self.agents) {
             process.check_running()?;
         }
         Ok(())
     }
+}
+
+/// An agent with everything but where the control plane is.
+fn agent(binary: &Path, envoy: &Path, node: &Node, place: &Path) -> Command {
+    let at = |port| SocketAddr::new(node.address, port).to_string();
+    let mut command = Command::new(binary);
+    command.arg("agent").arg(match node.kind {
+        NodeKind::Sidecar => "sidecar",
+        NodeKind::Router => "router",
+    });
+    command.args(["--discoverySan", "istiod.istio-system.svc", "--podName", &node.name]);
+    command.args(["--podNamespace", &node.namespace, "--serviceAccount", &node.service_account]);
+    command.args(["--ip", &node.address.to_string(), "--adminAddress", &layout::admin(node).to_string()]);
+    command.args(["--readyAddress", &at(layout::READY_PORT), "--statusAddress", &at(layout::STATUS_PORT)]);
+    command.args(["--statsAddress", "127.0.0.1:0", "--concurrency", "1", "--terminationDrainDuration", "0s"]);
+    for (key, value) in &node.labels {
+        command.arg("--label").arg(format!("{key}={value}"));
+    }
+    for (key, value) in &node.metadata {
+        command.arg("--meta").arg(format!("{key}={}", value.as_str().unwrap_or_default()));
+    }
+    command.arg("--binaryPath").arg(envoy).arg("--configPath").arg(place.join("proxy"));
+    command.arg("--secretsPath").arg(place.join("secrets"));
+    command
 }
 
 /// Three ports that are free together.

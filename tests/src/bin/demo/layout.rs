@@ -33,6 +33,9 @@ const GATEWAY_POD: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 10);
 /// The port of every application's service, on a pod's address and on its outbound address alike.
 pub(crate) const SERVICE_PORT: u16 = 9080;
 const ADMIN_PORT: u16 = 15000;
+/// Readiness through the proxy, and of its agent.
+pub(crate) const READY_PORT: u16 = 15021;
+pub(crate) const STATUS_PORT: u16 = 15020;
 
 impl Workload {
     pub(crate) fn name(&self) -> String {

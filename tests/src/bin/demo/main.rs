@@ -122,10 +122,16 @@ fn copy_example(target: &Path) -> Result<()> {
     for entry in std::fs::read_dir(&example).with_context(|| format!("reading {}", example.display()))? {
         let path = entry?.path();
         if let (Some("yaml"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name()) {
-            std::fs::copy(&path, target.join(name))?;
+            let text = std::fs::read_to_string(&path)?;
+            std::fs::write(target.join(name), with_mutual_tls(&text))?;
         }
     }
     Ok(())
+}
+
+/// The example is in plain text, for proxies without an agent; here each has one.
+fn with_mutual_tls(text: &str) -> String {
+    text.replace("enableAutoMtls: false", "enableAutoMtls: true").replace("mode: DISABLE", "mode: STRICT")
 }
 
 /// This program is `<target>/<profile>/demo`; the control plane is `<target>/release/trierarch`.

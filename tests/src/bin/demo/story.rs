@@ -12,7 +12,7 @@ use testkit::statistics::binomial_bounds;
 use testkit::wait;
 
 use crate::household::Mesh;
-use crate::layout::GATEWAY;
+use crate::layout::{GATEWAY, WORKLOADS};
 use crate::report::{self, Check};
 
 const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,8 @@ const MOVE_LIMIT: Duration = Duration::from_secs(2);
 /// All steps; true if every check passed.
 pub(crate) fn walk(mesh: &Mesh, config: &Path) -> Result<bool> {
     wait_for_first_answer()?;
-    let steps = [split()?, header_match()?, abort()?, delay()?, edit(config)?, overview(mesh)?];
+    let steps =
+        [mutual_tls(mesh)?, split()?, header_match()?, abort()?, delay()?, edit(config)?, overview(mesh)?];
     let passed = steps.iter().all(|passed| *passed);
     report::line("");
     report::line(if passed { "All checks passed." } else { "Some checks FAILED." });
@@ -46,6 +47,28 @@ fn wait_for_first_answer() -> Result<()> {
         if whole { Ok(Some(())) } else { Err(std::io::Error::other(body.to_string())) }
     })?;
     Ok(())
+}
+
+/// Sidecars answer a peer with a certificate of the mesh and nobody else.
+fn mutual_tls(mesh: &Mesh) -> Result<bool> {
+    let mut checks = Vec::new();
+    for workload in WORKLOADS {
+        let outcome = match http::get(workload.inbound(), "/").send() {
+            Ok(response) => format!("answered with {}", response.status),
+            Err(_) => "refused".to_owned(),
+        };
+        let refused = outcome == "refused";
+        checks.push(Check::new(format!("plain text to {}", workload.name()), outcome, "refused", refused));
+    }
+    for (name, admin) in &mesh.proxies {
+        let page = admin.get("/certs")?.json()?;
+        let chains = page["certificates"].as_array().into_iter().flatten().map(|one| &one["cert_chain"][0]);
+        let names = chains.filter_map(|leaf| leaf["subject_alt_names"][0]["uri"].as_str());
+        let identity = names.last().unwrap_or("none").to_owned();
+        let good = identity.starts_with("spiffe://cluster.local/ns/");
+        checks.push(Check::new(format!("identity of {name}"), identity, "of the mesh", good));
+    }
+    Ok(report::checks("Mutual TLS, strict", &checks))
 }
 
 fn split() -> Result<bool> {
