@@ -1,6 +1,8 @@
 //! The benchmarks, run small on the real process: what they count is what a user cares about, so it is asserted; what
 //! they time is not.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may end a test")]
+
 use tests::bench::{Bench, Figures, cases};
 
 fn bench(name: &str) -> Bench {

@@ -19,7 +19,7 @@ pub struct World {
 
 enum Place {
     Folder(PathBuf),
-    Cluster { client: Client, kubeconfig: PathBuf, _cluster: Option<Cluster> },
+    Cluster { client: Client, kubeconfig: PathBuf, _cluster: Option<Box<Cluster>> },
 }
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
         let kubeconfig = cluster.kubeconfig();
         Ok(Self {
             runtime: runtime.clone(),
-            place: Place::Cluster { client, kubeconfig, _cluster: Some(cluster) },
+            place: Place::Cluster { client, kubeconfig, _cluster: Some(Box::new(cluster)) },
         })
     }
 
