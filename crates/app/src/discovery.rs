@@ -27,6 +27,7 @@ use crate::leadership::Leadership;
 use crate::security::{self, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
+use crate::statuses::{self, Part};
 use crate::{addresses, injection, logging, version};
 
 /// Servers that run until they are told to stop.
@@ -253,6 +254,17 @@ fn controllers(
             addresses::run(client, Arc::clone(&state), prefixes)
         });
     }
+    let revision = if options.revision.is_empty() { "default" } else { &options.revision };
+    let mut statuses = |kind, lock: &str, part| {
+        let (state, revision) = (Arc::clone(state), revision.to_owned());
+        leadership
+            .run(kind, lock, move |client| statuses::run(client, Arc::clone(&state), part, revision.clone()));
+    };
+    if parse_flag(environment, "PILOT_ENABLE_GATEWAY_API_STATUS", true, &mut problems) {
+        let lock = format!("{}-{revision}", statuses::GATEWAY_LOCK);
+        statuses(LockKind::Lease, &lock, Part::GatewayApi);
+    }
+    statuses(LockKind::ConfigMap, statuses::INGRESS_LOCK, Part::Ingress);
     for problem in problems {
         tracing::warn!("{problem}");
     }

@@ -15,6 +15,7 @@ mod request;
 mod security;
 mod sources;
 mod state;
+mod statuses;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -29,7 +29,7 @@ pub use election::{Election, Timing};
 pub use kube::Client;
 pub use lock::{Lock, LockKind};
 pub use source::{KubernetesSource, Options};
-pub use status::{WriteError, merge_status};
+pub use status::{WriteError, merge_status, replace_status};
 pub use trust::{
     RequestError, Reviewed, StoredSecret, keep_config_map, read_secret, review_token, write_secret,
 };
