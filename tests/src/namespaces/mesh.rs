@@ -15,7 +15,7 @@ use testkit::{envoy, wait};
 use super::Network;
 use super::network::{HUB, PROXY_USER};
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// How long a change of policy may take to be seen.
 pub const CHANGE_LIMIT: Duration = Duration::from_secs(20);
 /// The namespace that all workloads are in.
@@ -103,7 +103,7 @@ impl Mesh {
             workloads: workloads.to_vec(),
         };
         let objects: String = workloads.iter().map(Workload::objects).collect();
-        let indented: String = mesh_config.lines().map(|line| format!("    {line}\n")).collect();
+        let indented = format!("    {}\n", mesh_config.trim_end().replace('\n', "\n    "));
         let base = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: istio-system\n---\napiVersion: v1\nkind: \
              Namespace\nmetadata:\n  name: {NAMESPACE}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: \

@@ -63,8 +63,8 @@ fn mutual_tls(mesh: &Mesh) -> Result<bool> {
     for (name, admin) in &mesh.proxies {
         let page = admin.get("/certs")?.json()?;
         let chains = page["certificates"].as_array().into_iter().flatten().map(|one| &one["cert_chain"][0]);
-        let names = chains.filter_map(|leaf| leaf["subject_alt_names"][0]["uri"].as_str());
-        let identity = names.last().unwrap_or("none").to_owned();
+        let mut names = chains.filter_map(|leaf| leaf["subject_alt_names"][0]["uri"].as_str());
+        let identity = names.next_back().unwrap_or("none").to_owned();
         let good = identity.starts_with("spiffe://cluster.local/ns/");
         checks.push(Check::new(format!("identity of {name}"), identity, "of the mesh", good));
     }
