@@ -21,9 +21,10 @@ const BELOW: &[(&str, &[&str])] = &[
     ("validate", &["config"]),
     ("kube-io", &["config"]),
     ("file-io", &["config"]),
+    ("jwks-io", &[]),
     ("server", &["engine", "ca", "inject", "validate"]),
     ("agent", &["ca"]),
-    ("app", &["server", "agent", "kube-io", "file-io"]),
+    ("app", &["server", "agent", "kube-io", "file-io", "jwks-io"]),
 ];
 
 /// Packages that help only in development and so may use any crate of the table.
