@@ -10,20 +10,26 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use config::{Changeset, Kind, SourceEvent};
 use engine::{Engine, ProxyId, Report};
-use mesh::Base;
+use mesh::{Base, KeySets};
 use scope::Proxy;
 use server::{Metrics, Published};
 use tokio::sync::watch;
 
+use crate::credentials::Credentials;
 use crate::features::Debounce;
 use crate::heartbeat::INTERVAL;
 use crate::sources::{Origin, Sources};
 use crate::state::State;
 
+/// A rotated Secret waits no longer for quiet than this.
+const MAX_SECRET_WAIT: Duration = Duration::from_millis(300);
+
 /// Everything that can happen to the control thread.
 pub(crate) enum Event {
     /// A source has something new.
     Source(Origin, SourceEvent),
+    /// These are the keys for tokens now.
+    Keys(KeySets),
     /// A proxy has come.
     Connect { id: u64, proxy: Arc<Proxy>, snapshots: watch::Sender<Option<Published>> },
     /// A proxy has gone.
@@ -60,6 +66,7 @@ impl Control {
             metrics,
             state,
             told: Vec::new(),
+            credentials: Credentials::default(),
         };
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
@@ -100,6 +107,8 @@ struct Pending {
     changes: Changeset,
     first: Instant,
     last: Instant,
+    /// When the first Secret among them came: it is not held back as long as others may be.
+    secret: Option<Instant>,
 }
 
 struct Worker {
@@ -111,6 +120,7 @@ struct Worker {
     metrics: Metrics,
     state: Arc<State>,
     told: Vec<String>,
+    credentials: Credentials,
 }
 
 impl Worker {
@@ -120,6 +130,7 @@ impl Worker {
             let wait = self.due().map_or(INTERVAL, |due| due.min(INTERVAL));
             match events.recv_timeout(wait) {
                 Ok(Event::Source(origin, event)) => self.source(origin, event),
+                Ok(Event::Keys(keys)) => self.learn(keys),
                 Ok(Event::Connect { id, proxy, snapshots }) => self.connect(id, &proxy, snapshots),
                 Ok(Event::Disconnect { id }) => {
                     self.proxies.remove(&id);
@@ -148,7 +159,10 @@ impl Worker {
         if pending.changes.is_endpoint_only() || !self.state.has_committed() {
             return Some(Duration::ZERO);
         }
-        let at = (pending.last + self.debounce.after).min(pending.first + self.debounce.max);
+        let mut at = (pending.last + self.debounce.after).min(pending.first + self.debounce.max);
+        if let Some(secret) = pending.secret {
+            at = at.min(secret + MAX_SECRET_WAIT);
+        }
         Some(at.saturating_duration_since(Instant::now()))
     }
 
@@ -172,7 +186,11 @@ impl Worker {
             changes: Changeset::default(),
             first: now,
             last: now,
+            secret: None,
         });
+        if event.changes.iter().any(|(key, _)| key.kind == Kind::Secret) {
+            pending.secret.get_or_insert(now);
+        }
         pending.changes.merge(event.changes);
         pending.last = now;
     }
@@ -199,6 +217,7 @@ impl Worker {
     fn connect(&mut self, id: u64, proxy: &Proxy, snapshots: watch::Sender<Option<Published>>) {
         let (snapshot, report) = self.engine.connect(ProxyId(id), proxy.clone());
         self.panicked(&report);
+        self.secrets(&report);
         snapshots.send_replace(Some(Published::now(snapshot)));
         self.proxies.insert(id, snapshots);
         self.state.issues(self.engine.issues());
@@ -216,6 +235,7 @@ impl Worker {
         self.state.committed(mesh.clone());
         self.state.issues(self.engine.issues());
         self.panicked(&report);
+        self.secrets(&report);
         if !report.changed.is_empty() {
             tracing::info!(
                 "took in {} changed objects in {:.1} ms: rendered {} messages, {} of {} proxies have something new",
@@ -226,16 +246,36 @@ impl Worker {
                 self.proxies.len(),
             );
         }
+        self.publish(report, reason, pending.first);
+    }
+
+    /// Keys come one source after the other and rarely: there is nothing to wait for.
+    fn learn(&mut self, keys: KeySets) {
+        let started = Instant::now();
+        let report = self.engine.learn(keys);
+        self.panicked(&report);
+        self.publish(report, "global", started);
+    }
+
+    /// Hands every proxy that has something new the newest.
+    fn publish(&mut self, report: Report, reason: &'static str, since: Instant) {
         if report.pushed.is_empty() {
             return;
         }
         self.metrics.triggered(reason);
-        let since = Some(tokio::time::Instant::from_std(pending.first));
+        let since = Some(tokio::time::Instant::from_std(since));
         let published = tokio::time::Instant::now();
         for (ProxyId(id), snapshot) in report.pushed {
             if let Some(proxy) = self.proxies.get(&id) {
                 proxy.send_replace(Some(Published { snapshot, since, published }));
             }
+        }
+    }
+
+    fn secrets(&mut self, report: &Report) {
+        self.metrics.secret_errors(report.n_withheld);
+        if report.n_secrets > 0 || !report.pushed.is_empty() {
+            self.credentials.note(&self.engine, &self.metrics);
         }
     }
 

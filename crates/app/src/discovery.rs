@@ -28,7 +28,7 @@ use crate::security::{self, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::statuses::{self, Part};
-use crate::{addresses, injection, logging, version};
+use crate::{addresses, injection, jwks, logging, version};
 
 /// Servers that run until they are told to stop.
 type Tasks = tokio::task::JoinSet<Result<()>>;
@@ -56,6 +56,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     problems.extend(more);
     let (security_settings, more) = security::Settings::read(&environment, options.ca_root_folder.clone())?;
     problems.extend(more);
+    let (jwks_settings, more) = jwks::Settings::read(&environment);
+    problems.extend(more);
     for problem in problems {
         tracing::warn!("{problem}");
     }
@@ -76,6 +78,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let state = Arc::new(State::default());
     let control =
         Control::start(base, Sources::new(origins.clone()), debounce, metrics.clone(), Arc::clone(&state))?;
+    jwks_settings.start(&state, control.events(), metrics.clone())?;
     let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
     let connections = Arc::new(Connections::default());
     let injector = Settings::read(&options.namespace, &options.revision, &environment);

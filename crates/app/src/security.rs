@@ -15,8 +15,8 @@ use kube_io::Client;
 use server::{
     Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates,
     ForwardedAuthenticator, Gate, GateOptions, Impersonation, KubernetesAuthenticator, LocalIssuer,
-    MinVersion, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls, keep_serving_certificate,
-    moment,
+    MinVersion, SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls,
+    keep_serving_certificate, moment,
 };
 use tokio::net::TcpListener;
 
@@ -134,6 +134,10 @@ pub(crate) fn gate(
         let authenticator = TokenAuthenticator::new(rule.clone(), Arc::new(keys), Arc::clone(&trust));
         authenticators.push(Box::new(authenticator));
     }
+    let rights = match &client {
+        Some(client) => SecretRights::new(Arc::new(kubernetes::Rights { client: client.clone() })),
+        None => SecretRights::default(),
+    };
     if let Some(client) = client {
         let (audiences, cluster_id) = (settings.audiences.clone(), cluster_id.to_owned());
         let reviewer = Arc::new(kubernetes::Reviewer { client, audiences, cluster_id });
@@ -144,7 +148,7 @@ pub(crate) fn gate(
         authenticators.push(Box::new(gateways.context("TRUSTED_GATEWAY_CIDR")?));
     }
     let options = GateOptions { check_nodes: settings.check_nodes };
-    Ok(Arc::new(Gate::new(authenticators, trust, options)))
+    Ok(Arc::new(Gate::new(authenticators, trust, options).with_secrets(rights)))
 }
 
 impl Settings {

@@ -1,7 +1,7 @@
 //! What the control thread lets others see: readiness, the mesh of the last commit, what is wrong. And the two ports
 //! of `server` over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use config::Rejection;
-use mesh::{Mesh, MeshSettings, Reader};
+use mesh::{KeySource, Mesh, MeshSettings, Reader};
 use model::Issue;
 use parking_lot::Mutex;
 use scope::Proxy;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::control::Event;
 use crate::debug;
 use crate::heartbeat::Heartbeat;
+use crate::jwks::WantedKeys;
 
 /// What others may see of the control thread.
 #[derive(Default)]
@@ -31,6 +32,7 @@ pub(crate) struct State {
     commits: watch::Sender<u64>,
     rejections: Mutex<Vec<Rejection>>,
     issues: Mutex<Arc<[Issue]>>,
+    wanted_keys: WantedKeys,
 }
 
 impl State {
@@ -62,9 +64,15 @@ impl State {
 
     /// A commit is done; the first one makes the process ready.
     pub(crate) fn committed(&self, mesh: Mesh) {
+        self.wanted_keys.set(mesh.wanted_key_sets());
         self.mesh.store(Some(Arc::new(mesh)));
         self.ready.send_replace(true);
         self.commits.send_modify(|n_commits| *n_commits += 1);
+    }
+
+    /// Which keys for tokens configuration wants, now and whenever that changes.
+    pub(crate) fn wanted_keys(&self) -> watch::Receiver<Arc<BTreeSet<KeySource>>> {
+        self.wanted_keys.watch()
     }
 
     /// The number of commits, now and whenever it grows.

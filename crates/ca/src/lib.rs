@@ -13,6 +13,7 @@ mod authority;
 mod certificate;
 mod csr;
 mod der;
+mod expiry;
 mod files;
 mod identity;
 mod key;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use authority::{Authority, AuthorityError, IssueError, Issued, Lifetimes, Material, Moment};
 pub use csr::{Csr, CsrError};
+pub use expiry::first_expiry;
 pub use files::FilesError;
 pub use identity::{Identity, IdentityError};
 pub use key::{KeyError, PrivateKey};

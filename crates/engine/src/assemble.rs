@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesh::{Mesh, Reader};
-use scope::{Proxy, ProxyClass, ProxyScope};
+use scope::{Proxy, ProxyClass, ProxyScope, SecretAccess};
 use translate::{Context, Reference, RenderCache, Resource};
 
 use crate::cache::Cache;
@@ -25,6 +25,8 @@ pub struct Generated {
     pub name_table: Option<Resource>,
     /// ECDS, by name.
     pub extensions: Vec<Resource>,
+    /// SDS, by name: those that the proxy may have.
+    pub secrets: Vec<Resource>,
 }
 
 /// Builds everything for one proxy.
@@ -49,6 +51,10 @@ pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {
         .iter()
         .filter_map(|name| translate::extension::generate(ctx, name))
         .collect();
+    let secrets = secret_names(ctx.class(), &[&clusters, &listeners])
+        .iter()
+        .filter_map(|name| translate::secret::generate(ctx, name).ok())
+        .collect();
     let sent = |resources: Vec<Resource>| resources.into_iter().filter(|r| !r.piece.is_refused).collect();
     Generated {
         clusters: sent(clusters),
@@ -57,6 +63,7 @@ pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {
         routes: sent(routes),
         name_table: translate::name_table::generate(ctx),
         extensions: sent(extensions),
+        secrets: sent(secrets),
     }
 }
 
@@ -82,6 +89,20 @@ pub(crate) fn extension_names(listeners: &[Resource]) -> BTreeSet<String> {
         Reference::Extension(name) => Some(name),
         _ => None,
     })
+}
+
+/// The secrets that clusters and listeners name; none for proxies that have not proved who they are.
+pub(crate) fn secret_names(class: &ProxyClass, resources: &[&[Resource]]) -> BTreeSet<String> {
+    if class.secret_access == SecretAccess::Unproved {
+        return BTreeSet::new();
+    }
+    let of = |resources: &&[Resource]| {
+        references(resources, |reference| match reference {
+            Reference::Secret(name) => Some(name),
+            _ => None,
+        })
+    };
+    resources.iter().flat_map(of).collect()
 }
 
 fn references(resources: &[Resource], pick: impl Fn(&Reference) -> Option<&String>) -> BTreeSet<String> {

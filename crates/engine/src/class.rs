@@ -8,9 +8,10 @@ use mesh::{Mesh, Reader, Reads};
 use model::Issue;
 use scope::ProxyClass;
 use translate::Context;
+use translate::secret::Withheld;
 use xds::{ResourceType, Snapshot};
 
-use crate::assemble::{endpoint_names, extension_names, route_names};
+use crate::assemble::{endpoint_names, extension_names, route_names, secret_names};
 use crate::cache::Cache;
 use crate::group::{Group, replace, to_xds};
 use crate::outbound::{Outbound, Stale};
@@ -29,6 +30,9 @@ pub(crate) struct Class {
     endpoints: Arc<Group>,
     listeners: Arc<Group>,
     extensions: Arc<Group>,
+    /// What it may have of the secrets that clusters and listeners name, and why it has not the others.
+    secrets: Arc<Group>,
+    withheld: Arc<[Issue]>,
     /// Route configurations that the listeners name.
     pub(crate) routes: Arc<BTreeSet<Arc<str>>>,
     /// What the snapshot was put together from.
@@ -55,6 +59,8 @@ impl Class {
             endpoints: Arc::default(),
             listeners: Arc::default(),
             extensions: Arc::default(),
+            secrets: Arc::default(),
+            withheld: Arc::default(),
             routes: Arc::default(),
             shared: Arc::default(),
             snapshot: Arc::default(),
@@ -127,8 +133,42 @@ impl Class {
             readers.maker_read(maker, &self.extensions.reads);
         }
         outbound.want_routes(&self.routes, mesh, cache, readers, report);
+        let calls_moved = makes_clusters || {
+            let kind = ResourceType::Cluster;
+            !self.shared.resources(kind).is_same(outbound.snapshot.resources(kind))
+        };
+        let secrets_moved = calls_moved || makes_listeners || stale.meets(&self.secrets.reads);
+        if secrets_moved {
+            self.make_secrets(outbound, &ctx, report);
+            readers.maker_read(maker, &self.secrets.reads);
+        }
         let moved = makes_listeners || extensions_moved;
         self.assemble(&outbound.snapshot, makes_endpoints, moved);
+        if secrets_moved {
+            let mut builder = self.snapshot.to_builder();
+            replace(&mut builder, ResourceType::Secret, &self.secrets.resources);
+            self.snapshot = Arc::new(builder.build());
+        }
+    }
+
+    fn make_secrets(&mut self, outbound: &Outbound, ctx: &Context<'_>, report: &mut Report) {
+        let named = [outbound.cluster_resources(), &self.clusters.resources, &self.listeners.resources];
+        let (mut resources, mut withheld) = (Vec::new(), Vec::new());
+        for name in secret_names(&self.proxies, &named) {
+            report.select("sds");
+            match translate::secret::generate(ctx, &name) {
+                Ok(secret) => resources.push(secret),
+                Err(Withheld(reason)) => withheld.push(Issue {
+                    object: format!("gateway in {}", self.proxies.namespace),
+                    path: "credentialName".to_owned(),
+                    message: format!("{name} is not sent: {reason}"),
+                }),
+            }
+        }
+        report.n_secrets += resources.len();
+        report.n_withheld += withheld.len();
+        self.secrets = Arc::new(Group { resources, reads: ctx.reader.take_reads() });
+        self.withheld = withheld.into();
     }
 
     /// Puts the snapshot together. Sets that cannot have moved stay as they are.
@@ -175,13 +215,16 @@ impl Class {
 
     /// What the user should know about what it has of its own.
     pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
-        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions]
+        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets]
             .into_iter()
             .flat_map(|group| group.issues())
+            .chain(&*self.withheld)
     }
 
     /// What it asked.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &Reads> {
-        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions].into_iter().map(|g| &g.reads)
+        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets]
+            .into_iter()
+            .map(|group| &group.reads)
     }
 }

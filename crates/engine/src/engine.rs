@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use config::Changeset;
-use mesh::{Base, Dirty, Mesh, Reader, Reads};
-use model::Issue;
+use mesh::{Base, Dirty, KeySets, Mesh, Reader, Reads};
+use model::{Issue, Namespace};
 use scope::{Proxy, ProxyClass};
-use xds::Snapshot;
+use xds::{ResourceType, Snapshot};
 
 use crate::cache::Cache;
 use crate::class::Class;
@@ -75,11 +75,22 @@ impl Engine {
 
     /// Takes in changes. Only what asked a question that has another answer now is done again.
     pub fn commit(&mut self, changes: Changeset) -> Report {
-        let mut report = Report::default();
         let (mesh, dirty, changed) = self.mesh.advance(changes);
+        let mut report = self.settle(mesh, &dirty);
+        report.changed = changed;
+        report
+    }
+
+    /// Takes in keys for tokens; those that are not among them are not known any more.
+    pub fn learn(&mut self, key_sets: KeySets) -> Report {
+        let (mesh, dirty) = self.mesh.with_key_sets(key_sets);
+        self.settle(mesh, &dirty)
+    }
+
+    fn settle(&mut self, mesh: Mesh, dirty: &Dirty) -> Report {
+        let mut report = Report::default();
         self.mesh = mesh;
         self.issues.forget_mesh();
-        report.changed = changed;
         report.n_dirty = dirty.ids().len();
         if dirty.is_empty() && self.broken.is_empty() {
             return report;
@@ -94,7 +105,7 @@ impl Engine {
             .filter(|(_, member)| member.reads.meets(dirty.ids()))
             .map(|(id, _)| *id)
             .collect();
-        self.advance(&dirty, &mut report);
+        self.advance(dirty, &mut report);
         for id in moved {
             if let Some(member) = self.members.remove(&id) {
                 self.leave(Maker::Class(member.class));
@@ -162,7 +173,8 @@ impl Engine {
         self.broken = failed;
     }
 
-    /// Takes in a proxy and returns what it should have. The report says what had to be made for it.
+    /// Takes in a proxy, or one that is known and has changed, and returns what it should have. The report says what
+    /// had to be made for it.
     pub fn connect(&mut self, id: ProxyId, proxy: Proxy) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         if let Some(before) = self.members.remove(&id) {
@@ -192,6 +204,16 @@ impl Engine {
     /// How many classes the connected proxies make.
     pub fn n_classes(&self) -> usize {
         self.classes.len()
+    }
+
+    /// The secrets that connected proxies have, by the namespace of the proxies and name.
+    pub fn secrets(&self) -> BTreeMap<(Namespace, Arc<str>), xds::Resource> {
+        let of = |class: &Class| {
+            let secrets = class.snapshot.resources(ResourceType::Secret).iter();
+            let key = |secret: &xds::Resource| (class.proxies.namespace.clone(), Arc::clone(secret.name()));
+            secrets.map(|secret| (key(secret), secret.clone())).collect::<Vec<_>>()
+        };
+        self.classes.values().flat_map(of).collect()
     }
 
     /// How many different worlds of calls these classes have.

@@ -182,6 +182,11 @@ impl Outbound {
         self.named.insert(key, Arc::new(group));
     }
 
+    /// The clusters of calls.
+    pub(crate) fn cluster_resources(&self) -> &[Resource] {
+        &self.clusters.resources
+    }
+
     /// Whether it made that resource.
     pub(crate) fn has(&self, key: &Named) -> bool {
         self.named.contains_key(key)

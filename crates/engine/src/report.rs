@@ -24,6 +24,10 @@ pub struct Report {
     pub rendered: BTreeMap<&'static str, usize>,
     /// Proxies whose snapshot moved, with the new one.
     pub pushed: Vec<(ProxyId, Arc<Snapshot>)>,
+    /// How many secrets were made, or made again.
+    pub n_secrets: usize,
+    /// How many secrets were not there, or not allowed.
+    pub n_withheld: usize,
     /// Classes whose last good snapshot stays because building the new one panicked, with the panic's message.
     pub panics: Vec<String>,
 }

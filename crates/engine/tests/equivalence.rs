@@ -25,7 +25,7 @@ const NAMESPACES: [&str; 2] = ["apps", "other"];
 fn object() -> impl Strategy<Value = Value> {
     let name = 0..4_usize;
     let namespace = 0..NAMESPACES.len();
-    (name, namespace, 0..31_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
+    (name, namespace, 0..33_usize, 0..3_usize).prop_map(|(name, namespace, kind, variant)| {
         let ns = NAMESPACES[namespace];
         let name = format!("s{name}");
         let meta = json!({"name": name, "namespace": ns});
@@ -104,6 +104,13 @@ fn object() -> impl Strategy<Value = Value> {
                 "spec": {"workloadSelector": {"labels": {"app": (["s1", "app", "s2"][variant])}}, "configPatches": [
                     {"applyTo": "CLUSTER", "patch": {"operation": (["ADD", "REMOVE", "MERGE"][variant]),
                         "value": {"name": (["BlackHoleCluster", "x", "y"][variant]), "type": "STATIC"}}}]}}),
+            31 => networking(
+                "Gateway",
+                json!({"servers": [{"port": {"number": 443, "name": "a", "protocol": "HTTPS"}, "hosts": ["*"],
+                    "tls": {"mode": (["SIMPLE", "MUTUAL", "MUTUAL"][variant]), "credentialName": name}}]}),
+            ),
+            32 => json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta,
+                "stringData": {(["key", "cacert", "other"][variant]): "x", "cert": "y"}}),
             _ => networking(
                 "WorkloadEntry",
                 json!({"address": (["10.2.0.1", "10.2.0.2", "10.9.0.1"][variant]), "labels": {"app": name}}),
@@ -196,6 +203,7 @@ fn alone(world: &World, proxy: &scope::Proxy) -> BTreeMap<(&'static str, String)
         (ResourceType::Route, made.routes),
         (ResourceType::NameTable, name_table),
         (ResourceType::ExtensionConfig, made.extensions),
+        (ResourceType::Secret, made.secrets),
     ]
     .into_iter()
     .flat_map(|(kind, list)| list.into_iter().map(move |resource| (kind, resource)))
@@ -212,6 +220,7 @@ fn proxies() -> Vec<scope::Proxy> {
     // Behind the Service that Gateways name, and selected by what Ingresses become.
     let mut third = router("p2", "apps");
     third.labels = model::Labels::from([("app", "s1"), ("istio", "ingressgateway")]);
+    third.secret_access = scope::SecretAccess::Proved { account: "s1".into(), reads_secrets: true };
     // Beside the first and with another workload, so the two share what they call as long as no rule tells them apart.
     let mut fourth = proxy("p3", "apps");
     fourth.labels = model::Labels::from([("app", "s1")]);

@@ -31,7 +31,8 @@ pub use lock::{Lock, LockKind};
 pub use source::{KubernetesSource, Options};
 pub use status::{WriteError, merge_status, replace_status};
 pub use trust::{
-    RequestError, Reviewed, StoredSecret, keep_config_map, read_secret, review_token, write_secret,
+    RequestError, Reviewed, StoredSecret, keep_config_map, may_list_secrets, read_secret, review_token,
+    write_secret,
 };
 pub use webhooks::keep_injection_roots;
 

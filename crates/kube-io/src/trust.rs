@@ -1,5 +1,5 @@
 //! What the certificate authority keeps in and asks of the API server: the Secret of its root, the ConfigMap by which
-//! workloads learn the roots, and whose token this is (platform specification, 2.8 and 5.2).
+//! workloads learn the roots, whose token this is, and who may read Secrets (platform specification, 2.8 and 5.2).
 
 use std::collections::BTreeMap;
 
@@ -163,6 +163,18 @@ pub async fn review_token(
         pod_name: extra("authentication.kubernetes.io/pod-name"),
         pod_uid: extra("authentication.kubernetes.io/pod-uid"),
     }))
+}
+
+/// Asks whether a service account may list the Secrets of its namespace.
+pub async fn may_list_secrets(client: &Client, namespace: &str, account: &str) -> Result<bool, RequestError> {
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                        "spec": {"user": format!("system:serviceaccount:{namespace}:{account}"),
+                                 "resourceAttributes":
+                                     {"namespace": namespace, "verb": "list", "resource": "secrets"}}});
+    let answer =
+        send(client, Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews"), Some(&review))
+            .await?;
+    Ok(answer["status"]["allowed"] == Value::Bool(true) && answer["status"]["denied"] != Value::Bool(true))
 }
 
 async fn send(client: &Client, request: http::request::Builder, body: Option<&Value>) -> kube::Result<Value> {

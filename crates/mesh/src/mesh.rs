@@ -15,7 +15,7 @@ use crate::endpoints::EndpointIndex;
 use crate::networks::NetworkIndex;
 use crate::policy::PeerAuthenticationIndex;
 use crate::virtual_service::VirtualServiceIndex;
-use crate::{Base, MentionedKeys, MeshSettings, Question, Service, kubernetes, service_entry};
+use crate::{Base, KeySets, MentionedKeys, MeshSettings, Question, Service, kubernetes, service_entry};
 
 /// The questions with another answer than before, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +129,7 @@ pub struct Mesh {
     peer_authentications: Arc<PeerAuthenticationIndex>,
     network_gateways: Arc<NetworkIndex>,
     mentioned_keys: Arc<MentionedKeys>,
+    key_sets: Arc<KeySets>,
 }
 
 impl Mesh {
@@ -163,7 +164,19 @@ impl Mesh {
             peer_authentications,
             network_gateways,
             mentioned_keys,
+            key_sets: Arc::default(),
         }
+    }
+
+    /// The mesh with these keys for tokens, and the questions that have another answer now.
+    pub fn with_key_sets(&self, key_sets: KeySets) -> (Self, Dirty) {
+        let mut dirty = Dirty::default();
+        for source in self.key_sets.keys().chain(key_sets.keys()) {
+            if self.key_sets.get(source) != key_sets.get(source) {
+                dirty.mark(&Question::KeySet(source.clone()));
+            }
+        }
+        (Self { key_sets: Arc::new(key_sets), ..self.clone() }, dirty)
     }
 
     /// The mesh after some changes, the questions that have another answer now, and the keys of the objects that
@@ -196,6 +209,10 @@ impl Mesh {
         for change in &changes {
             dirty.mark(&Question::Kind(change.key.kind));
             dirty.mark(&Question::KindIn(change.key.kind, change.key.namespace.clone()));
+            if matches!(change.key.kind, Kind::Secret | Kind::ConfigMap) {
+                let ConfigKey { kind, namespace, name } = change.key.clone();
+                dirty.mark(&Question::Object(kind, namespace, name));
+            }
         }
         let touched = |list: &[Kind]| settings_changed || list.iter().any(|kind| kinds.contains(kind));
 
@@ -281,6 +298,7 @@ impl Mesh {
             peer_authentications,
             network_gateways,
             mentioned_keys,
+            key_sets: Arc::clone(&self.key_sets),
         };
         (next, dirty, keys)
     }
@@ -321,6 +339,10 @@ impl Mesh {
     /// Routes of VirtualServices that were left out because of their delegates.
     pub fn virtual_service_issues(&self) -> &[Issue] {
         self.virtual_services.issues()
+    }
+
+    pub(crate) fn key_sets(&self) -> &KeySets {
+        &self.key_sets
     }
 
     pub(crate) fn mentioned_keys(&self) -> &MentionedKeys {

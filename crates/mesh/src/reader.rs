@@ -10,7 +10,7 @@ use std::sync::Arc;
 use config::{ConfigStore, Kind};
 use model::{Fingerprinter, Host, Namespace};
 
-use crate::{EndpointSet, Mesh, MeshSettings, Service, VirtualService};
+use crate::{EndpointSet, KeySource, Mesh, MeshSettings, Service, VirtualService};
 
 /// One question. Coarser questions cause more work, never wrong results.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,10 @@ pub enum Question {
     Kind(Kind),
     /// The objects of one kind in one namespace.
     KindIn(Kind, Namespace),
+    /// The keys that one source gives for tokens.
+    KeySet(KeySource),
+    /// One Secret or ConfigMap.
+    Object(Kind, Namespace, Arc<str>),
 }
 
 impl Question {

@@ -9,7 +9,7 @@ use model::{Labels, Locality, Namespace};
 
 use serde_json::Value;
 
-use crate::{Dialect, InterceptionMode, NodeMetadata, Proxy, ProxyType};
+use crate::{Dialect, InterceptionMode, NodeMetadata, Proxy, ProxyType, SecretAccess};
 
 /// Which IP families a proxy has, and which comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,8 @@ pub struct ProxyClass {
     pub metadata: NodeMetadata,
     /// Services that its workload is behind, with the ports of the workload.
     pub own_services: Vec<OwnService>,
+    /// Which Secrets it may have.
+    pub secret_access: SecretAccess,
 }
 
 impl ProxyClass {
@@ -143,6 +145,7 @@ impl ProxyClass {
             },
             metadata: metadata_of_class(metadata, keys),
             own_services,
+            secret_access: proxy.secret_access.clone(),
         }
     }
 
@@ -164,6 +167,8 @@ impl ProxyClass {
             ),
             ip_addresses: Vec::new(),
             own_services: Vec::new(),
+            // Secrets are no part of what is shared.
+            secret_access: SecretAccess::default(),
             metadata: NodeMetadata {
                 workload_name: String::new(),
                 service_account: String::new(),

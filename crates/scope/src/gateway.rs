@@ -14,6 +14,8 @@ use proto::istio::networking::{Gateway, Server, ServerTlsSettings};
 
 use crate::ProxyClass;
 
+mod credentials;
+
 /// A label of Services: gateways behind it bind the port as the Gateway states it.
 const PORT_TRANSLATION_OFF: &str = "experimental.istio.io/disable-gateway-port-translation";
 
@@ -130,6 +132,8 @@ pub struct MergedGateway {
     pub by_route: BTreeMap<String, Vec<Arc<GatewayServer>>>,
     /// Whether some server forwards by the server names of clusters.
     pub auto_passthrough: bool,
+    /// Names of the Gateway API's credentials (`kubernetes-gateway://`) that may be sent to this class.
+    pub credentials: BTreeSet<String>,
     /// What was left out.
     pub issues: Vec<Issue>,
     /// Over all of the above.
@@ -154,11 +158,12 @@ impl MergedGateway {
     /// The Gateways of a router as one; `None` when there is none.
     pub(crate) fn build(class: &ProxyClass, reader: &Reader<'_>) -> Option<Arc<Self>> {
         let gateways = reader.gateways(&class.namespace, &class.labels, &class.own_services);
-        (!gateways.is_empty()).then(|| Arc::new(merge(&gateways, &class.own_services)))
+        let credentials = gateways.iter().flat_map(|bound| credentials::granted(bound, class)).collect();
+        (!gateways.is_empty()).then(|| Arc::new(merge(&gateways, &class.own_services, credentials)))
     }
 }
 
-fn merge(gateways: &[BoundGateway], own: &[OwnService]) -> MergedGateway {
+fn merge(gateways: &[BoundGateway], own: &[OwnService], credentials: BTreeSet<String>) -> MergedGateway {
     let mut merge = Merge::default();
     for bound in gateways {
         let gateway = &*bound.gateway;
@@ -173,8 +178,8 @@ fn merge(gateways: &[BoundGateway], own: &[OwnService]) -> MergedGateway {
         }
     }
     let Merge { groups, by_route, auto_passthrough, issues, .. } = merge;
-    let fingerprint = Fingerprint::of_hash(&(&groups, &by_route, auto_passthrough, &issues));
-    MergedGateway { groups, by_route, auto_passthrough, issues, fingerprint }
+    let fingerprint = Fingerprint::of_hash(&(&groups, &by_route, auto_passthrough, &credentials, &issues));
+    MergedGateway { groups, by_route, auto_passthrough, credentials, issues, fingerprint }
 }
 
 /// The ports of the workload that a server is bound to. A Gateway that selects by labels may mean a port of a Service

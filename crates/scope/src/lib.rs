@@ -10,6 +10,7 @@ mod envoy_patches;
 mod gateway;
 mod node;
 mod proxy_scope;
+mod secret_access;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -20,3 +21,4 @@ pub use envoy_patches::{EnvoyPatch, EnvoyPatches};
 pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
 pub use proxy_scope::{ProxyScope, Seen, UnknownTraffic};
+pub use secret_access::SecretAccess;

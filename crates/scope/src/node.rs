@@ -20,6 +20,8 @@ use proto::envoy;
 use proto::envoy::google::{ListValue, Struct, value::Kind};
 use serde_json::Value;
 
+use crate::SecretAccess;
+
 /// The fields of Envoy's node that count, as plain values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -127,6 +129,8 @@ pub struct Proxy {
     pub istio_version: Option<(u32, u32, u32)>,
     /// Which filters it has.
     pub dialect: Dialect,
+    /// Which Secrets it may have: nothing a node says, so none until somebody has found out.
+    pub secret_access: SecretAccess,
 }
 
 /// Why a proxy is turned away.
@@ -198,6 +202,7 @@ impl Proxy {
             labels,
             locality,
             metadata,
+            secret_access: SecretAccess::default(),
         })
     }
 

@@ -4,6 +4,7 @@
 mod forwarded;
 mod gate;
 mod kubernetes;
+mod secrets;
 mod token;
 
 use std::future::Future;
@@ -22,6 +23,8 @@ use crate::Peer;
 pub use forwarded::{ForwardedAuthenticator, NetworkError};
 pub use gate::{Gate, GateOptions};
 pub use kubernetes::{KubernetesAuthenticator, ReviewedToken, TokenReviewer};
+pub(crate) use secrets::Ruling;
+pub use secrets::{AccessReviewer, SecretRights};
 pub use token::{KeySource, TokenAuthenticator};
 
 /// What a caller brings along.

@@ -51,6 +51,10 @@ impl Connection {
         self.session.lock().sent(resource_type)
     }
 
+    pub(crate) fn watches(&self, resource_type: ResourceType) -> bool {
+        self.session.lock().watches(resource_type)
+    }
+
     pub(crate) fn n_names(&self) -> usize {
         self.session.lock().n_names()
     }

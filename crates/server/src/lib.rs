@@ -23,9 +23,9 @@ mod webhook;
 
 pub use ads::Ads;
 pub use caller::{
-    Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials, ForwardedAuthenticator,
-    Gate, GateOptions, KeySource, KubernetesAuthenticator, NetworkError, Refusal, ReviewedToken, Token,
-    TokenAuthenticator, TokenReviewer,
+    AccessReviewer, Answer, Authenticator, Caller, CallerPod, CertificateAuthenticator, Credentials,
+    ForwardedAuthenticator, Gate, GateOptions, KeySource, KubernetesAuthenticator, NetworkError, Refusal,
+    ReviewedToken, SecretRights, Token, TokenAuthenticator, TokenReviewer,
 };
 pub use certificates::{
     AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, Impersonation, IssueRefusal,

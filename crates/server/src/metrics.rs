@@ -41,6 +41,10 @@ pub struct Metrics {
     config_events: IntCounterVec,
     registry_events: IntCounterVec,
     rejected_configs: IntCounterVec,
+    secret_errors: IntCounter,
+    secret_expiry: GaugeVec,
+    keys_fetched: IntCounter,
+    keys_not_fetched: IntCounter,
     uptime: Gauge,
 }
 
@@ -133,6 +137,21 @@ impl Metrics {
                 "Changes of the registry, by kind and event.",
                 &["type", "event"],
             )?,
+            secret_errors: new.counter(
+                "pilot_sds_certificate_errors_total",
+                "Failures to send a certificate or key, or to make sense of it.",
+            )?,
+            keys_fetched: new
+                .counter("pilot_jwks_resolver_network_fetch_success_total", "Key sets that were fetched.")?,
+            keys_not_fetched: new.counter(
+                "pilot_jwks_resolver_network_fetch_fail_total",
+                "Key sets that could not be fetched.",
+            )?,
+            secret_expiry: new.gauge_vec(
+                "pilot_sds_certificate_expiry_timestamp",
+                "When a certificate that gateways are sent runs out, in seconds since 1970.",
+                &["namespace", "resource"],
+            )?,
             rejected_configs: new.counter_vec(
                 "pilot_total_rejected_configs",
                 "Objects left out, by kind and name.",
@@ -187,6 +206,26 @@ impl Metrics {
     /// An object could not be used.
     pub fn rejected_config(&self, kind: &str, name: &str) {
         self.rejected_configs.with_label_values(&[kind, name]).inc();
+    }
+
+    /// Secrets that were not there, not allowed, or are not what they should be.
+    pub fn secret_errors(&self, count: usize) {
+        self.secret_errors.inc_by(count as u64);
+    }
+
+    /// When a certificate that proxies of a namespace have runs out, in seconds since 1970; 0 if nobody can tell.
+    pub fn secret_runs_out(&self, namespace: &str, name: &str, at: i64) {
+        self.secret_expiry.with_label_values(&[namespace, name]).set(at as f64);
+    }
+
+    /// Keys for tokens were fetched, or could not be.
+    pub fn fetched_keys(&self, well: bool) {
+        if well { &self.keys_fetched } else { &self.keys_not_fetched }.inc();
+    }
+
+    /// Begins anew to tell when certificates run out.
+    pub fn forget_secrets(&self) {
+        self.secret_expiry.reset();
     }
 
     /// Something went wrong that is no user's fault.

@@ -2,6 +2,7 @@
 //! child process, small HTTP servers and clients, and bounds for what chance may do.
 
 pub mod ads;
+pub mod ads_stream;
 pub mod cluster;
 pub mod control_plane;
 pub mod diff;

@@ -1,5 +1,6 @@
 //! What a renderer is: an input that hashes by content, and a pure function from it to a message.
 
+use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -78,8 +79,9 @@ impl<T> From<T> for Rendered<T> {
     }
 }
 
-/// Encoded bytes of one rendered input, shared by every snapshot that needs them.
-#[derive(Clone, Debug)]
+/// Encoded bytes of one rendered input, shared by every snapshot that needs them. Printed without the bytes, which may
+/// hold a private key.
+#[derive(Clone)]
 pub struct Piece {
     /// The message, packed canonically (not wrapped in an Any).
     pub bytes: Bytes,
@@ -91,6 +93,17 @@ pub struct Piece {
     pub issues: Arc<[Issue]>,
     /// Envoy would refuse it, so it is not to be sent; the issues say why.
     pub is_refused: bool,
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("n_bytes", &self.bytes.len())
+            .field("references", &self.references)
+            .field("issues", &self.issues)
+            .field("is_refused", &self.is_refused)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Piece {

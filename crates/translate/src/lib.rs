@@ -22,6 +22,7 @@ pub mod proxy_config;
 mod rbac;
 pub mod route;
 mod sealed;
+pub mod secret;
 pub mod telemetry;
 pub mod tls;
 

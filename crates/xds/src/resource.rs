@@ -1,6 +1,7 @@
 //! A resource is a name and the bytes of its `Any`; a set of them is a persistent map, so that the next snapshot and
 //! every session's memory of what it sent share all that did not change.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,12 +13,21 @@ use std::hash::Hash;
 
 use crate::ResourceType;
 
-/// One resource, ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One resource, ready to be sent. Printed without its bytes, which may hold a private key.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     name: Arc<str>,
     fingerprint: Fingerprint,
     body: Bytes,
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource")
+            .field("name", &self.name)
+            .field("n_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Resource {

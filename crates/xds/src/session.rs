@@ -92,6 +92,11 @@ impl Session {
         self.watches[resource_type.index()].as_ref().map(Watch::view).unwrap_or_default()
     }
 
+    /// Whether anything of that type was subscribed to.
+    pub fn watches(&self, resource_type: ResourceType) -> bool {
+        self.watches[resource_type.index()].is_some()
+    }
+
     /// How many names it is subscribed to, all types together.
     pub fn n_names(&self) -> usize {
         self.watches.iter().flatten().map(Watch::n_names).sum()

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca::{Authority, Material, ServiceAccount};
+use ca::{Authority, Identity, Material, ServiceAccount};
 use config::ConfigStore;
 use config::k8s::Pod;
-use kube_io::{Client, StoredSecret, keep_config_map, read_secret, review_token, write_secret};
-use server::{Answer, CallerPod, Nodes, Refusal, ReviewedToken, Token, TokenReviewer};
+use kube_io::{
+    Client, StoredSecret, keep_config_map, may_list_secrets, read_secret, review_token, write_secret,
+};
+use server::{AccessReviewer, Answer, CallerPod, Nodes, Refusal, ReviewedToken, Token, TokenReviewer};
 use tokio::sync::watch;
 
 use crate::state::State;
@@ -22,6 +24,9 @@ const KEY: &str = "root-cert.pem";
 const LEFT_OUT: &[&str] = &["kube-public", "kube-node-lease", "local-path-storage"];
 /// The pause after a request that failed.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the API server may think about what a service account may do.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The root in its Secret.
 pub(crate) struct RootSecret {
@@ -98,6 +103,25 @@ impl Nodes for State {
 /// As whom a pod runs.
 fn account_of(pod: &Pod) -> &str {
     if pod.service_account_name.is_empty() { "default" } else { &pod.service_account_name }
+}
+
+/// Asks the API server what service accounts may do.
+pub(crate) struct Rights {
+    pub(crate) client: Client,
+}
+
+impl AccessReviewer for Rights {
+    fn may_list_secrets<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Result<bool, Refusal>> {
+        Box::pin(async move {
+            let asked = may_list_secrets(&self.client, identity.namespace(), identity.service_account());
+            match tokio::time::timeout(MAX_WAIT, asked).await {
+                Ok(answer) => {
+                    answer.map_err(|error| Refusal(format!("the API server was asked in vain: {error}")))
+                }
+                Err(_) => Err(Refusal("the API server does not answer".to_owned())),
+            }
+        })
+    }
 }
 
 /// Writes the roots into every namespace that is selected, now and whenever something differs, until dropped.

@@ -5,6 +5,7 @@ mod bad_input;
 mod bookinfo;
 mod client;
 mod command_line;
+mod credentials;
 mod envoys;
 mod inject;
 mod secure;

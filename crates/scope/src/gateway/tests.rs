@@ -29,7 +29,11 @@ fn merged(gateways: &[Value]) -> MergedGateway {
     let objects = gateways.iter().map(|object| config::parse(object.clone(), "test").unwrap().unwrap());
     let mesh = Mesh::build(objects.collect(), Arc::new(Base::default()));
     let reader = Reader::new(&mesh);
-    merge(&reader.gateways(&"edge".into(), &model::Labels::default(), &[]), &[])
+    merge(
+        &reader.gateways(&"edge".into(), &model::Labels::default(), &[]),
+        &[],
+        std::collections::BTreeSet::new(),
+    )
 }
 
 fn groups(gateway: &MergedGateway) -> Vec<String> {

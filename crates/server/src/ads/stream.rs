@@ -9,9 +9,9 @@ use std::time::Duration;
 use ca::Identity;
 use prost::Message;
 use proto::type_url;
-use scope::{Node, Proxy, ProxyType};
+use scope::{Node, Proxy, ProxyType, SecretAccess};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 use xds::{Outcome, ResourceType, SessionOptions};
 
@@ -82,11 +82,19 @@ async fn serve<W: Wire>(
         .as_ref()
         .and_then(|proof| shared.debug.as_ref()?.pages.access().of_caller(&proof.gate, &proof.caller));
     let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
+    let mut rights = Rights::new(visitor.proof, stream.connection.identity.clone());
     let mut next = Some(first);
     let mut pushed = false;
     loop {
         if let Some(request) = next.take() {
             stream.receive(request).await?;
+        }
+        if stream.connection.watches(ResourceType::Secret)
+            && let Some(access) = rights.settle().await
+        {
+            // Another right is another class: what it has comes as if the proxy had just connected.
+            let proxy = Proxy { secret_access: access, ..(*stream.connection.proxy).clone() };
+            snapshots = shared.discovery.connect(stream.connection.id, Arc::new(proxy));
         }
         let published = snapshots.borrow_and_update().clone();
         if let Some(published) = published {
@@ -105,6 +113,43 @@ async fn serve<W: Wire>(
                 Ok(()) => pushed = true,
                 Err(_) => return Err(Status::unavailable("the proxy's configuration is no longer served here")),
             },
+            () = rights.run_out() => {}
+        }
+    }
+}
+
+/// Which Secrets the proxy of a stream may have. Nobody is asked before the first one is wanted.
+struct Rights {
+    asks: Option<(Arc<Gate>, Identity)>,
+    access: SecretAccess,
+    is_settled: bool,
+    until: Option<Instant>,
+}
+
+impl Rights {
+    fn new(proof: Option<Proof>, identity: Option<Identity>) -> Self {
+        let asks = proof.zip(identity).map(|(proof, identity)| (proof.gate, identity));
+        Self { asks, access: SecretAccess::default(), is_settled: false, until: None }
+    }
+
+    /// Asks if it is time to; what is allowed now, if that differs. Where nobody answers all stays as it was.
+    async fn settle(&mut self) -> Option<SecretAccess> {
+        let (gate, identity) = self.asks.as_ref()?;
+        if self.is_settled && self.until.is_none_or(|until| until > Instant::now()) {
+            return None;
+        }
+        let ruling = gate.secret_access(identity).await;
+        (self.is_settled, self.until) = (true, ruling.until);
+        let access = ruling.access.filter(|access| *access != self.access)?;
+        self.access = access.clone();
+        Some(access)
+    }
+
+    /// Waits until it is time to ask again.
+    async fn run_out(&self) {
+        match self.until {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -6,7 +6,7 @@ use ca::Identity;
 use scope::Proxy;
 use tonic::Status;
 
-use super::{Authenticator, Caller, Credentials};
+use super::{Authenticator, Caller, Credentials, Ruling, SecretRights};
 use crate::Trust;
 
 /// Who may pass.
@@ -27,6 +27,7 @@ pub struct Gate {
     authenticators: Vec<Box<dyn Authenticator>>,
     trust: Arc<dyn Trust>,
     options: GateOptions,
+    secrets: SecretRights,
 }
 
 impl Gate {
@@ -36,7 +37,18 @@ impl Gate {
         trust: Arc<dyn Trust>,
         options: GateOptions,
     ) -> Self {
-        Self { authenticators, trust, options }
+        Self { authenticators, trust, options, secrets: SecretRights::default() }
+    }
+
+    /// Lets proxies have the Secrets that these rights allow.
+    #[must_use]
+    pub fn with_secrets(self, secrets: SecretRights) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Which Secrets somebody with this identity may have.
+    pub(crate) async fn secret_access(&self, identity: &Identity) -> Ruling {
+        self.secrets.of(identity).await
     }
 
     /// Who this is. What each authenticator found amiss is logged, the caller only hears that it was not believed.

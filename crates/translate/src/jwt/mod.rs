@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use config::Object;
+use mesh::{KeySets, KeySource};
 use proto::envoy;
 use proto::envoy::google::Empty;
 use proto::envoy::jwt_authn::jwt_provider::{JwksSourceSpecifier, NormalizePayload};
@@ -21,7 +22,9 @@ use crate::{Context, Input, Rendered};
 /// The name of the filter.
 pub(crate) const NAME: &str = "envoy.filters.http.jwt_authn";
 
-/// Stands for keys that are not known, or that make no sense. Nobody has the private half, so that no token is good.
+/// Stands for keys that are not known, or that make no sense: a public key of which no private half exists, here or
+/// anywhere, so that no token is good until the issuer's own keys are there (CVE-2026-31837). It is the one that istiod
+/// sends since 1.29.1, a constant: replicas agree, a restart pushes nothing, and an upgrade from istiod moves no proxy.
 const NO_KEYS: &str = concat!(
     "{\n  \"keys\": [\n    {\n      \"kty\": \"RSA\",\n      \"e\": \"AQAB\",\n      \"n\": \"",
     "0xObjM0UvS_oaazjpEYlAbwctEJ4L8pH3OuTb7qth7gUwqet-EzQB4dgFdvSdMgrLnSncQGRjpEYz3F3viIbH-3EN3TxSlPNviHx",
@@ -35,6 +38,8 @@ const NO_KEYS: &str = concat!(
 pub(crate) struct RequestAuthn {
     /// In the order in which they were found.
     policies: Vec<Arc<Object<RequestAuthentication>>>,
+    /// What was fetched for rules that do not hold their keys.
+    fetched: KeySets,
     /// Whether claims may lead to another route: they do on gateways.
     clear_route_cache: bool,
 }
@@ -44,7 +49,12 @@ pub(crate) fn filter(ctx: &Context<'_>) -> Option<RequestAuthn> {
     let class = ctx.class();
     let policies = ctx.reader.request_authentications(&class.namespace, &class.labels);
     let has_rules = policies.iter().any(|policy| !policy.spec.jwt_rules.is_empty());
-    has_rules.then(|| RequestAuthn { policies, clear_route_cache: class.is_router() })
+    let rules = policies.iter().flat_map(|policy| &policy.spec.jwt_rules);
+    let fetched = rules
+        .filter_map(KeySource::of)
+        .filter_map(|source| ctx.reader.key_set(&source).map(|keys| (source, keys)))
+        .collect();
+    has_rules.then(|| RequestAuthn { policies, fetched, clear_route_cache: class.is_router() })
 }
 
 impl Input for RequestAuthn {
@@ -56,7 +66,7 @@ impl Input for RequestAuthn {
             self.policies.iter().flat_map(|policy| &policy.spec.jwt_rules).collect();
         rules.sort_by(|a, b| a.issuer.cmp(&b.issuer));
         let names: Vec<String> = (0..rules.len()).map(|index| format!("origins-{index}")).collect();
-        let providers = rules.iter().map(|rule| provider(rule, self.clear_route_cache));
+        let providers = rules.iter().map(|rule| provider(rule, &self.fetched, self.clear_route_cache));
         JwtAuthentication {
             providers: names.iter().cloned().zip(providers).collect(),
             rules: vec![RequirementRule {
@@ -73,7 +83,7 @@ impl Input for RequestAuthn {
     }
 }
 
-fn provider(rule: &JwtRule, clear_route_cache: bool) -> JwtProvider {
+fn provider(rule: &JwtRule, fetched: &KeySets, clear_route_cache: bool) -> JwtProvider {
     let given = |list: &[String]| list.iter().filter(|text| !text.is_empty()).cloned().collect();
     let mut space_delimited = BTreeSet::from(["permission", "scope"]);
     space_delimited.extend(rule.space_delimited_claims.iter().map(String::as_str).filter(|c| !c.is_empty()));
@@ -110,7 +120,9 @@ fn provider(rule: &JwtRule, clear_route_cache: bool) -> JwtProvider {
         }),
         clear_route_cache,
         jwks_source_specifier: Some(JwksSourceSpecifier::LocalJwks(envoy::core::DataSource {
-            specifier: Some(envoy::core::data_source::Specifier::InlineString(keys(rule).to_owned())),
+            specifier: Some(envoy::core::data_source::Specifier::InlineString(
+                keys(rule, fetched).to_owned(),
+            )),
             ..Default::default()
         })),
         ..Default::default()
@@ -119,10 +131,12 @@ fn provider(rule: &JwtRule, clear_route_cache: bool) -> JwtProvider {
 
 /// The keys that tokens are verified with; without a single one Envoy would refuse every listener that holds the rule,
 /// so then no token is good.
-fn keys(rule: &JwtRule) -> &str {
-    let set = serde_json::from_str::<serde_json::Value>(&rule.jwks).unwrap_or_default();
+fn keys<'a>(rule: &'a JwtRule, fetched: &'a KeySets) -> &'a str {
+    let of_source = KeySource::of(rule).and_then(|source| fetched.get(&source));
+    let text = of_source.map_or(rule.jwks.as_str(), |keys| keys);
+    let set = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let has_key = set["keys"].as_array().is_some_and(|keys| keys.iter().any(is_key));
-    if has_key { &rule.jwks } else { NO_KEYS }
+    if has_key { text } else { NO_KEYS }
 }
 
 /// Whether a key has what its type needs.

@@ -1,0 +1,71 @@
+//! One stream of the state of the world over a channel of the test's choice: asks for what the test names, accepts every
+//! answer, and shows it as text.
+
+use anyhow::{Context as _, Result};
+use proto::envoy::core::Node;
+use proto::envoy::discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use proto::envoy::discovery::{DiscoveryRequest, DiscoveryResponse};
+use proto::envoy::google::{string_value, struct_of};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Request, Streaming};
+
+/// An open stream.
+pub struct Stream {
+    requests: mpsc::Sender<DiscoveryRequest>,
+    responses: Streaming<DiscoveryResponse>,
+    last: DiscoveryRequest,
+}
+
+impl Stream {
+    /// Opens a stream as the node with that id and these texts as metadata. Nothing is subscribed to but listeners.
+    pub async fn open(channel: Channel, token: Option<&str>, id: &str, metadata: &Value) -> Result<Self> {
+        let texts = metadata.as_object().into_iter().flatten();
+        let texts: Vec<(String, String)> =
+            texts.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+        let node = Node {
+            id: id.to_owned(),
+            metadata: Some(struct_of(texts.iter().map(|(key, text)| (key.as_str(), string_value(text))))),
+            ..Node::default()
+        };
+        let (requests, outgoing) = mpsc::channel(16);
+        let type_url = proto::type_url::LISTENER.to_owned();
+        requests.send(DiscoveryRequest { node: Some(node), type_url, ..DiscoveryRequest::default() }).await?;
+        let mut request = Request::new(ReceiverStream::new(outgoing));
+        if let Some(token) = token {
+            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+        }
+        let mut client = AggregatedDiscoveryServiceClient::new(channel);
+        let responses = client.stream_aggregated_resources(request).await?.into_inner();
+        Ok(Self { requests, responses, last: DiscoveryRequest::default() })
+    }
+
+    /// Subscribes to exactly these names of a type.
+    pub async fn subscribe(&mut self, type_url: &str, names: &[&str]) -> Result<()> {
+        let response_nonce =
+            if self.last.type_url == type_url { self.last.response_nonce.clone() } else { String::new() };
+        self.last = DiscoveryRequest {
+            type_url: type_url.to_owned(),
+            resource_names: names.iter().map(|name| (*name).to_owned()).collect(),
+            response_nonce,
+            ..DiscoveryRequest::default()
+        };
+        Ok(self.requests.send(self.last.clone()).await?)
+    }
+
+    /// The next answer of the type that was last subscribed to, all its bytes as text.
+    pub async fn read(&mut self) -> Result<String> {
+        loop {
+            let response = self.responses.message().await?.context("the stream has ended")?;
+            if response.type_url != self.last.type_url {
+                continue;
+            }
+            self.last.response_nonce.clone_from(&response.nonce);
+            self.requests.send(self.last.clone()).await?;
+            let text = |any: &proto::envoy::google::Any| String::from_utf8_lossy(&any.value).into_owned();
+            return Ok(response.resources.iter().map(text).collect());
+        }
+    }
+}
