@@ -229,7 +229,11 @@ fn proxies() -> Vec<scope::Proxy> {
 
 fn key(object: &Value) -> (String, String, String) {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    (text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
+    // Two groups have a Gateway.
+    let api_version = text(&object["apiVersion"]);
+    let group = api_version.split('/').next().unwrap_or_default();
+    let kind = format!("{group} {}", text(&object["kind"]));
+    (kind, text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
 }
 
 proptest! {
