@@ -2,7 +2,10 @@
 //! Envoys, the oldest and the newest supported, accept every one. `FUZZ_CASES` says how many worlds (32 unless
 //! told), `FUZZ_SEED` which ones; a refused one is shrunk and printed as YAML.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may end a test")]
+
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -61,12 +64,12 @@ fn stock_envoys_accept_what_worlds_made_by_chance_become() {
     }
     let mut report = format!("{} of {n_cases} worlds are refused\n", refused.len());
     for (reason, ids) in &by_reason {
-        report.push_str(&format!("{} times, such as world {}: {reason}\n", ids.len(), ids[0]));
+        let _ = writeln!(report, "{} times, such as world {}: {reason}", ids.len(), ids[0]);
     }
     for ids in by_reason.values().take(number("FUZZ_SHRINK", SHRUNK as u64) as usize) {
         let Some((_, tree)) = trees.iter_mut().find(|(id, _)| *id == ids[0]) else { continue };
         let (smallest, reason) = shrunk(tree, &check);
-        report.push_str(&format!("\nworld {} made small: {reason}\n{}", ids[0], yaml(&smallest)));
+        let _ = writeln!(report, "\nworld {} made small: {reason}\n{}", ids[0], yaml(&smallest));
     }
     panic!("{report}");
 }
@@ -122,7 +125,7 @@ impl Check {
 
     fn ask(&self, name: &str, bootstrap: &Value) -> Option<String> {
         let file = self.folder.join(format!("{name}.json"));
-        std::fs::write(&file, bootstrap.to_string()).expect("a bootstrap can be written");
+        std::fs::write(&file, bootstrap.to_string()).unwrap();
         let answer =
             self.binaries.iter().find_map(|binary| Some(said(&validate(binary, &file).err()?.to_string())));
         if answer.is_none() {
@@ -138,10 +141,10 @@ fn bootstraps_of(world: &World) -> Result<Vec<Value>, String> {
         let mesh = mesh_of_what_parses(&world.all_objects());
         let both = [&world.sidecar, &world.gateway];
         for node in both {
-            generate_as(&mesh, node, &[]).expect("resources that decode");
+            generate_as(&mesh, node, &[]).unwrap();
         }
         both.map(|node| {
-            let resources = generate_as(&mesh, node, &[STOCK.to_owned()]).expect("resources that decode");
+            let resources = generate_as(&mesh, node, &[STOCK.to_owned()]).unwrap();
             static_bootstrap(node, &resources)
         })
     }));
@@ -174,7 +177,7 @@ fn shrunk<T: ValueTree<Value = World>>(tree: &mut T, check: &Check) -> (World, S
 fn yaml(world: &World) -> String {
     let documents = world.objects.iter().chain([&world.sidecar, &world.gateway]);
     let text = |value: &Value| serde_yaml::to_string(value).unwrap_or_default();
-    documents.map(|value| format!("---\n{}", text(value))).collect()
+    documents.flat_map(|value| ["---\n".to_owned(), text(value)]).collect()
 }
 
 /// What Envoy says is wrong, without time, files, numbers of threads and dumps of whole messages.
@@ -186,9 +189,9 @@ fn said(text: &str) -> String {
             || line.contains("exception")
     };
     let lines = || text.lines().filter(|line| !line.contains("[warning]") && !line.trim().is_empty());
-    let first = lines().find(is_reason).or_else(|| lines().last()).unwrap_or_default();
+    let first = lines().find(is_reason).or_else(|| lines().next_back()).unwrap_or_default();
     let first = first.split_once(".json': ").map_or(first, |(_, reason)| reason);
-    let last = lines().last().unwrap_or_default();
+    let last = lines().next_back().unwrap_or_default();
     // A refused constraint is told last, outermost message first.
     let innermost =
         |line: &str| line.rsplit("caused by ").next().unwrap_or_default().trim_end_matches(')').to_owned();

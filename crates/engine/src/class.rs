@@ -126,7 +126,9 @@ impl Class {
         let extensions_moved = makes_listeners || stale.meets(&self.extensions.reads);
         if extensions_moved {
             let names = extension_names(&self.listeners.resources);
-            names.iter().for_each(|_| report.select("ecds"));
+            for _ in &names {
+                report.select("ecds");
+            }
             let resources =
                 names.iter().filter_map(|name| translate::extension::generate(&ctx, name)).collect();
             self.extensions = Arc::new(Group { resources, reads: reader.take_reads() });

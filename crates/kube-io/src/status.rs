@@ -59,9 +59,10 @@ pub async fn replace_status(
     // Which versions are served is up to the definition that is installed.
     for version in key.kind.versions() {
         let version = Place::of(key.kind, version, plural).api_version();
-        let path = match key.kind.is_namespaced() {
-            true => format!("/apis/{version}/namespaces/{}/{plural}/{}", key.namespace, key.name),
-            false => format!("/apis/{version}/{plural}/{}", key.name),
+        let path = if key.kind.is_namespaced() {
+            format!("/apis/{version}/namespaces/{}/{plural}/{}", key.namespace, key.name)
+        } else {
+            format!("/apis/{version}/{plural}/{}", key.name)
         };
         let request = Request::get(&path).body(Vec::new()).map_err(|error| failed(error.to_string()))?;
         let mut object: Value = match client.request(request).await {

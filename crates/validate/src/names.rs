@@ -156,7 +156,8 @@ pub(crate) fn export_to(findings: &mut Findings, spec: &Node<'_>, namespace: &st
             "~" if is_service_entry => {}
             meant if is_label(meant) => {}
             _ => {
-                findings.error(&item, format!("{} is no namespace, nor one of \".\" and \"*\"", quoted(text)))
+                findings
+                    .error(&item, format!("{} is no namespace, nor one of \".\" and \"*\"", quoted(text)));
             }
         }
     }

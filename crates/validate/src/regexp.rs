@@ -76,7 +76,7 @@ struct Scanner<'a> {
     names: Vec<&'a str>,
 }
 
-impl<'a> Scanner<'a> {
+impl Scanner<'_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -149,20 +149,20 @@ impl<'a> Scanner<'a> {
         let mut first = true;
         let mut low: Option<char> = None;
         loop {
-            if self.rest.starts_with("[:") {
-                if let Some((name, after)) = self.rest[2..].split_once(":]") {
-                    let name = name.strip_prefix('^').unwrap_or(name);
-                    let known = [
-                        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print",
-                        "punct", "space", "upper", "word", "xdigit",
-                    ];
-                    if !known.contains(&name) {
-                        return Err(format!("invalid character class range: [:{name}:]"));
-                    }
-                    self.rest = after;
-                    (first, low) = (false, None);
-                    continue;
+            if self.rest.starts_with("[:")
+                && let Some((name, after)) = self.rest[2..].split_once(":]")
+            {
+                let name = name.strip_prefix('^').unwrap_or(name);
+                let known = [
+                    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+                    "space", "upper", "word", "xdigit",
+                ];
+                if !known.contains(&name) {
+                    return Err(format!("invalid character class range: [:{name}:]"));
                 }
+                self.rest = after;
+                (first, low) = (false, None);
+                continue;
             }
             let c = self.next().ok_or_else(missing)?;
             match c {

@@ -47,14 +47,14 @@ struct Review {
 struct Asked {
     uid: String,
     operation: String,
-    resource: Resource,
+    resource: GroupVersionResource,
     namespace: String,
     object: Value,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Resource {
+struct GroupVersionResource {
     group: String,
     version: String,
     resource: String,
@@ -185,6 +185,6 @@ fn passed(version: &str, asked: Asked, warnings: &[&Finding]) -> Answer {
 fn answer(version: &str, asked: Asked, response: Value, outcome: Outcome, message: String) -> Answer {
     let version = if version.is_empty() { VERSIONS[0] } else { version };
     let review = json!({"kind": "AdmissionReview", "apiVersion": version, "response": response});
-    let Resource { group, version, resource } = asked.resource;
+    let GroupVersionResource { group, version, resource } = asked.resource;
     Answer { body: review.to_string().into_bytes(), outcome, resource: [group, version, resource], message }
 }

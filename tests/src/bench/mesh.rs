@@ -61,10 +61,10 @@ pub fn objects(size: Size) -> Vec<Value> {
     for index in 0..size.services {
         objects.push(service(index));
         objects.push(slice(index, size.endpoints, false));
-        if index % 10 == 0 {
+        if index.is_multiple_of(10) {
             objects.push(virtual_service(index, 90));
         }
-        if index % 5 == 0 {
+        if index.is_multiple_of(5) {
             objects.push(destination_rule(index));
         }
     }
@@ -96,10 +96,10 @@ fn sidecar(namespace: &str) -> Value {
 /// One service: HTTP always, gRPC for every fifth, TCP for every tenth.
 pub fn service(index: usize) -> Value {
     let mut ports = vec![json!({"name": "http", "port": 80, "targetPort": 8080})];
-    if index % 5 == 0 {
+    if index.is_multiple_of(5) {
         ports.push(json!({"name": "grpc", "port": 9090, "targetPort": 9090}));
     }
-    if index % 10 == 0 {
+    if index.is_multiple_of(10) {
         ports.push(json!({"name": "tcp", "port": 5432, "targetPort": 5432}));
     }
     json!({"apiVersion": "v1", "kind": "Service",
@@ -122,10 +122,10 @@ pub fn slice(index: usize, n_endpoints: usize, swapped: bool) -> Value {
     };
     let endpoints: Vec<Value> = (0..n_endpoints).map(endpoint).collect();
     let mut ports = vec![json!({"name": "http", "port": 8080, "protocol": "TCP"})];
-    if index % 5 == 0 {
+    if index.is_multiple_of(5) {
         ports.push(json!({"name": "grpc", "port": 9090, "protocol": "TCP"}));
     }
-    if index % 10 == 0 {
+    if index.is_multiple_of(10) {
         ports.push(json!({"name": "tcp", "port": 5432, "protocol": "TCP"}));
     }
     json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",

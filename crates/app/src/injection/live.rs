@@ -85,7 +85,7 @@ impl Live {
         let openshift = self.settings.openshift.then(|| {
             let annotations = |namespace: &Arc<Object<config::k8s::Namespace>>| {
                 let pairs = namespace.meta.annotations.iter();
-                pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
+                pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
             };
             store.namespaces().iter().map(|one| (one.meta.name.to_string(), annotations(one))).collect()
         });

@@ -16,7 +16,7 @@ use super::{Settings, plugged_in};
 /// How often files are looked at.
 const FILES: Duration = Duration::from_secs(1);
 /// How often what is kept elsewhere is.
-const ELSEWHERE: Duration = Duration::from_secs(60);
+const ELSEWHERE: Duration = Duration::from_mins(1);
 /// The pause after a request that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 

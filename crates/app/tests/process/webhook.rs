@@ -112,5 +112,5 @@ async fn pods_of_a_labelled_namespace_come_with_a_proxy() {
         assert!(Instant::now() < deadline, "{stored}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(running.metric("sidecar_injection_failure_total").unwrap(), 1.0);
+    assert_eq!(running.metric("sidecar_injection_failure_total").unwrap() as u64, 1);
 }

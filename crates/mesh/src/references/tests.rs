@@ -29,7 +29,7 @@ fn route(to: Value) -> Value {
 fn tells(found: &[Issue], object: &str, path: &str, message: &str) {
     let is_it =
         |issue: &&Issue| issue.object == object && issue.path == path && issue.message.contains(message);
-    assert!(found.iter().any(|issue| is_it(&issue)), "{object} {path} {message} in {:#?}", found);
+    assert!(found.iter().any(|issue| is_it(&issue)), "{object} {path} {message} in {found:#?}");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn what_a_route_names_in_vain_is_told() {
         tells(&found, "VirtualService apps/bad", &path, message);
     }
     let fine = found(&[subset, route(json!({"host": "good", "port": {"number": 80}, "subset": "v1"}))]);
-    assert_eq!(fine.len(), 0, "{:?}", fine);
+    assert_eq!(fine.len(), 0, "{fine:?}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn missing_gateways_hosts_of_rules_mirrors_and_providers_are_told() {
     tells(&found, "VirtualService apps/edge", "spec.http[0].mirror.host", "there is no service shadow");
     tells(&found, "DestinationRule apps/lost", "spec.host", "there is no service nobody");
     tells(&found, "Telemetry apps/told", "spec.tracing[0].providers[0].name", "no extension provider jaeger");
-    assert_eq!(found.len(), 5, "{:#?}", found);
+    assert_eq!(found.len(), 5, "{found:#?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const CHUNK: usize = 16_384;
 
 /// Responses as they come, then how it ended.
 pub(super) struct Responses<R> {
-    responses: mpsc::Receiver<Result<R, Status>>,
+    stream: mpsc::Receiver<Result<R, Status>>,
     current: Unwritten,
     /// Goes next, as it is.
     large: Option<Bytes>,
@@ -25,8 +25,8 @@ pub(super) struct Responses<R> {
 }
 
 impl<R> Responses<R> {
-    pub(super) fn new(responses: mpsc::Receiver<Result<R, Status>>) -> Self {
-        Self { responses, current: Unwritten::default(), large: None, has_ended: false }
+    pub(super) fn new(stream: mpsc::Receiver<Result<R, Status>>) -> Self {
+        Self { stream, current: Unwritten::default(), large: None, has_ended: false }
     }
 
     /// The next bytes of the present response; `None` when it is written.
@@ -57,7 +57,7 @@ impl<R: InParts + Unpin> Body for Responses<R> {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        let ended = match ready!(this.responses.poll_recv(context)) {
+        let ended = match ready!(this.stream.poll_recv(context)) {
             Some(Ok(response)) => {
                 let (unwritten, length) = response.into_unwritten();
                 this.current = unwritten;

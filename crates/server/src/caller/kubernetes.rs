@@ -13,7 +13,7 @@ use super::{Answer, Authenticator, Caller, CallerPod, Credentials, Refusal, Toke
 use crate::Trust;
 
 /// A token that was withdrawn is believed for so long.
-const BELIEVED: Duration = Duration::from_secs(60);
+const BELIEVED: Duration = Duration::from_mins(1);
 /// One that was refused is refused again without asking.
 const DISBELIEVED: Duration = Duration::from_secs(5);
 /// More answers than that are not remembered.
@@ -41,7 +41,14 @@ pub trait TokenReviewer: Send + Sync + 'static {
 }
 
 type Digest = [u8; 32];
-type Remembered = (Instant, Option<ReviewedToken>);
+
+/// What an API server said of a token, and until when that is believed.
+#[derive(Clone)]
+struct Remembered {
+    until: Instant,
+    /// `None` when it was refused.
+    token: Option<ReviewedToken>,
+}
 
 /// Believes what an API server believes.
 pub struct KubernetesAuthenticator {
@@ -59,7 +66,7 @@ impl KubernetesAuthenticator {
     async fn check(&self, token: &Token, cluster: Option<&str>) -> Result<Caller, Refusal> {
         let key = digest_of(token, cluster);
         let reviewed = match self.recall(&key) {
-            Some(known) => known,
+            Some(known) => known.token,
             None => {
                 let reviewed = self.reviewer.review(token, cluster).await?;
                 self.remember(key, reviewed.clone());
@@ -75,10 +82,9 @@ impl KubernetesAuthenticator {
         Ok(Caller { identities: vec![identity], by: self.name(), pod: reviewed.pod })
     }
 
-    fn recall(&self, key: &Digest) -> Option<Option<ReviewedToken>> {
+    fn recall(&self, key: &Digest) -> Option<Remembered> {
         let remembered = self.remembered.lock();
-        let (until, reviewed) = remembered.get(key)?;
-        (*until > Instant::now()).then(|| reviewed.clone())
+        remembered.get(key).filter(|known| known.until > Instant::now()).cloned()
     }
 
     fn remember(&self, key: Digest, reviewed: Option<ReviewedToken>) {
@@ -86,10 +92,10 @@ impl KubernetesAuthenticator {
         let until = now + if reviewed.is_some() { BELIEVED } else { DISBELIEVED };
         let mut remembered = self.remembered.lock();
         if remembered.len() >= MAX_REMEMBERED {
-            remembered.retain(|_, (until, _)| *until > now);
+            remembered.retain(|_, known| known.until > now);
         }
         if remembered.len() < MAX_REMEMBERED {
-            remembered.insert(key, (until, reviewed));
+            remembered.insert(key, Remembered { until, token: reviewed });
         }
     }
 }

@@ -68,7 +68,7 @@ fn check_hash(findings: &mut Findings, hash: &Node<'_>) {
 }
 
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..).take_while(|factor| factor * factor <= number).all(|factor| number % factor != 0)
+    number >= 2 && (2..=number.isqrt()).all(|factor| !number.is_multiple_of(factor))
 }
 
 fn check_locality(findings: &mut Findings, setting: &Node<'_>, has_outlier: bool) {

@@ -41,7 +41,7 @@ pub(crate) fn check(findings: &mut Findings, tls: &Node<'_>, judged: Judged<'_>)
     }
     ciphers(findings, tls);
     let mode = tls.at("mode").choice(&MODES);
-    let has = |name: &str| tls.at(name).len() > 0 || !tls.at(name).text().is_empty();
+    let has = |name: &str| !tls.at(name).is_empty() || !tls.at(name).text().is_empty();
     let credential = has("credentialName") || has("credentialNames");
     if mode == "ISTIO_MUTUAL" {
         for name in [

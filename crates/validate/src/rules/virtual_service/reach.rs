@@ -18,7 +18,7 @@ pub(super) fn check(findings: &mut Findings, spec: &Node<'_>) {
 }
 
 /// A condition on a prefix of paths, and whose it is.
-struct Prefix<'a> {
+struct PathCondition<'a> {
     rule: String,
     number: String,
     at: Node<'a>,
@@ -28,7 +28,7 @@ struct Prefix<'a> {
 fn check_list(findings: &mut Findings, rules: &Node<'_>, is_http: bool) {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut catch_all = false;
-    let mut prefixes: Vec<Prefix<'_>> = Vec::new();
+    let mut prefixes: Vec<PathCondition<'_>> = Vec::new();
     for (index, rule) in rules.items().into_iter().enumerate() {
         let rule_name = named(&rule, index);
         let conditions = rule.at("match").items();
@@ -55,7 +55,12 @@ fn check_list(findings: &mut Findings, rules: &Node<'_>, is_http: bool) {
             seen.insert(content, rule_name.clone());
             let prefix = condition.at("uri").at("prefix").text();
             if is_http && !prefix.is_empty() && prefixes.len() < MAX_COMPARED {
-                prefixes.push(Prefix { rule: rule_name.clone(), number, at: condition.clone(), prefix });
+                prefixes.push(PathCondition {
+                    rule: rule_name.clone(),
+                    number,
+                    at: condition.clone(),
+                    prefix,
+                });
             }
         }
         if n_duplicates == conditions.len() {
@@ -101,7 +106,7 @@ fn without_name(condition: &Node<'_>) -> Value {
 }
 
 /// Whether whatever the later condition asks for beyond its prefix, the first one asks for no more.
-fn covered(first: &Prefix<'_>, later: &Prefix<'_>) -> bool {
+fn covered(first: &PathCondition<'_>, later: &PathCondition<'_>) -> bool {
     let (first, later) = (&first.at, &later.at);
     let is_wider = |wide: &str, narrow: &str| wide == narrow || wide.starts_with(narrow);
     first.at("port").integer() == later.at("port").integer()
