@@ -1,5 +1,6 @@
 //! Names: labels, hosts with and without wildcards, addresses, namespaces that something is exported to.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::cursor::Node;
@@ -130,27 +131,31 @@ fn is_tag(text: &str) -> bool {
         && ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
 }
 
-/// Whether `wide`, perhaps with a leading wildcard, covers all that `narrow` stands for.
-pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
-    let (wide, narrow) = (wide.to_ascii_lowercase(), narrow.to_ascii_lowercase());
-    match wide.strip_prefix('*') {
-        Some(tail) => narrow.strip_prefix('*').unwrap_or(&narrow).ends_with(tail),
-        None => wide == narrow,
-    }
+/// Of these names in lower case, one that covers all that `name` stands for: itself, or one with a leading wildcard.
+/// Looks up what could cover it instead of comparing with all, since lists may be long.
+pub(crate) fn covering<'a>(hosts: &'a BTreeSet<String>, name: &str) -> Option<&'a String> {
+    let name = name.to_ascii_lowercase();
+    hosts.get(&name).or_else(|| wider(hosts, &name))
+}
+
+/// The same without the name itself, which is in lower case.
+pub(crate) fn wider<'a>(hosts: &'a BTreeSet<String>, name: &str) -> Option<&'a String> {
+    let tail = name.strip_prefix('*').unwrap_or(name);
+    let ends = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+    ends.filter_map(|at| hosts.get(&format!("*{}", &tail[at..]))).find(|host| *host != name)
 }
 
 /// Who may see an object.
 pub(crate) fn export_to(findings: &mut Findings, spec: &Node<'_>, namespace: &str, is_service_entry: bool) {
     let list = spec.at("exportTo");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = BTreeSet::new();
     for item in list.items() {
         let text = item.text();
         let meant = if text == "." { namespace } else { text };
-        if seen.contains(&meant) {
+        if !seen.insert(meant) {
             findings.error(&item, format!("duplicate entry {} in exportTo", quoted(text)));
             continue;
         }
-        seen.push(meant);
         match meant {
             "*" => {}
             "~" if is_service_entry => {}
@@ -161,7 +166,7 @@ pub(crate) fn export_to(findings: &mut Findings, spec: &Node<'_>, namespace: &st
             }
         }
     }
-    let alone = |mark| seen.contains(&mark) && list.len() > 1;
+    let alone = |mark| seen.contains(mark) && list.len() > 1;
     if alone("*") {
         findings.error(&list, "cannot have both public (*) and other values in exportTo");
     }

@@ -1,5 +1,7 @@
 //! Rules for DestinationRules: subsets, and traffic policies with what they set of connections, ejection and TLS.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{export_to, fqdn, is_ip, is_label, label_map, wildcard_domain};
@@ -11,14 +13,13 @@ pub(super) fn check(findings: &mut Findings, judged: Judged<'_>, spec: &Node<'_>
     let host = spec.at("host");
     findings.require(&host, wildcard_domain(host.text()));
     traffic_policy(findings, &spec.at("trafficPolicy"), judged);
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = BTreeSet::new();
     for subset in spec.at("subsets").items() {
         let name = subset.at("name");
         let text = name.text();
-        if names.contains(&text) {
+        if !names.insert(text) {
             findings.error(&name, format!("duplicate subset names: {text}"));
         }
-        names.push(text);
         if text.is_empty() {
             findings.error(&name, "subset name cannot be empty");
         } else if !is_label(text) {

@@ -1,5 +1,7 @@
 //! Rules for WasmPlugins and TrafficExtensions: where the code is, and what it gets.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::policy::attachment;
@@ -55,7 +57,7 @@ fn check_wasm(findings: &mut Findings, plugin: &Node<'_>) {
             findings.error(&field, format!("{name} field must be at most {longest} characters long"));
         }
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = BTreeSet::new();
     for variable in plugin.at("vmConfig").at("env").items() {
         let (name, value) = (variable.at("name"), variable.at("value"));
         if name.text().is_empty() {
@@ -63,10 +65,9 @@ fn check_wasm(findings: &mut Findings, plugin: &Node<'_>) {
         } else if name.text().len() > 256 {
             findings.error(&name, "the name of a variable in env must be at most 256 characters long");
         }
-        if names.contains(&name.text()) {
+        if !names.insert(name.text()) {
             findings.error(&name, format!("duplicate env: {}", quoted(name.text())));
         }
-        names.push(name.text());
         let source = variable.at("valueFrom").choice(&["INLINE", "HOST"]);
         if source != "INLINE" && !value.text().is_empty() {
             findings.error(&value, "value for env may only be set when valueFrom is INLINE");

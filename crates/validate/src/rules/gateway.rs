@@ -1,5 +1,7 @@
 //! Rules for Gateways: servers, their ports, hosts and TLS.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{is_label, namespaced_host};
@@ -16,16 +18,13 @@ pub(super) fn check(findings: &mut Findings, judged: Judged<'_>, spec: &Node<'_>
     if servers.is_empty() {
         findings.error(&servers, "a gateway must have at least one server");
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = BTreeSet::new();
     for server in servers.items() {
         check_server(findings, &server, judged);
         let name = server.at("port").at("name");
-        if server.has("port") {
-            if names.contains(&name.text()) {
-                let text = name.text();
-                findings.error(&name, format!("port names in servers must be unique: duplicate name {text}"));
-            }
-            names.push(name.text());
+        if server.has("port") && !names.insert(name.text()) {
+            let text = name.text();
+            findings.error(&name, format!("port names in servers must be unique: duplicate name {text}"));
         }
         let protocol = Protocol::parse(server.at("port").at("protocol").text());
         let redirect = server.at("tls").at("httpsRedirect");

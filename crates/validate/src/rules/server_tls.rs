@@ -1,6 +1,8 @@
 //! Rules for the TLS settings of servers, of Gateways and of ingress listeners of Sidecars: where certificates come
 //! from, by mode, and ciphers.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::Findings;
 use crate::rules::Judged;
@@ -138,28 +140,22 @@ fn ciphers(findings: &mut Findings, tls: &Node<'_>) {
             "TLS versions below TLSV1_2 require setting compatible cipherSuites, as those by default are not";
         findings.warn(&tls.at("minProtocolVersion"), message);
     }
-    let (mut valid, mut invalid, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut valid, mut invalid, mut twice) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for suite in suites.items() {
         let name = suite.text();
         let known =
             name.split(['[', ']', '|']).filter(|name| !name.is_empty()).all(|name| CIPHERS.contains(&name));
-        let list = if !known || name.is_empty() {
-            &mut invalid
-        } else if valid.contains(&name) {
-            &mut twice
-        } else {
-            &mut valid
-        };
-        if !list.contains(&name) {
-            list.push(name);
+        if !known || name.is_empty() {
+            invalid.insert(name);
+        } else if !valid.insert(name) {
+            twice.insert(name);
         }
     }
-    invalid.sort_unstable();
-    twice.sort_unstable();
+    let listed = |names: BTreeSet<&str>| names.into_iter().take(20).collect::<Vec<_>>().join(" ");
     if !invalid.is_empty() {
-        findings.warn(&suites, format!("ignoring invalid cipher suites: [{}]", invalid.join(" ")));
+        findings.warn(&suites, format!("ignoring invalid cipher suites: [{}]", listed(invalid)));
     }
     if !twice.is_empty() {
-        findings.warn(&suites, format!("ignoring duplicate cipher suites: [{}]", twice.join(" ")));
+        findings.warn(&suites, format!("ignoring duplicate cipher suites: [{}]", listed(twice)));
     }
 }

@@ -1,5 +1,7 @@
 //! Rules for ServiceEntries: hosts, addresses, ports, and what each way to resolve them asks for.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{export_to, fqdn, is_ip, is_partial_wildcard, label_map, wildcard_domain};
@@ -74,18 +76,16 @@ pub(super) fn check(findings: &mut Findings, judged: Judged<'_>, spec: &Node<'_>
 }
 
 /// Judges the ports and returns their names.
-fn check_ports<'a>(findings: &mut Findings, spec: &Node<'a>, resolution: &str) -> Vec<&'a str> {
-    let (mut names, mut numbers): (Vec<&str>, Vec<i64>) = (Vec::new(), Vec::new());
+fn check_ports<'a>(findings: &mut Findings, spec: &Node<'a>, resolution: &str) -> BTreeSet<&'a str> {
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for item in spec.at("ports").items() {
         let (name, number) = (item.at("name"), item.at("number"));
-        if names.contains(&name.text()) {
+        if !names.insert(name.text()) {
             findings.error(&name, format!("service entry port name {} already defined", quoted(name.text())));
         }
-        if numbers.contains(&number.integer()) {
+        if !numbers.insert(number.integer()) {
             findings.error(&number, format!("service entry port {} already defined", number.integer()));
         }
-        names.push(name.text());
-        numbers.push(number.integer());
         let target = item.at("targetPort");
         if target.integer() != 0 {
             port(findings, &target);
@@ -100,7 +100,7 @@ fn check_ports<'a>(findings: &mut Findings, spec: &Node<'a>, resolution: &str) -
     names
 }
 
-fn by_name(findings: &mut Findings, spec: &Node<'_>, resolution: &str, names: &[&str]) {
+fn by_name(findings: &mut Findings, spec: &Node<'_>, resolution: &str, names: &BTreeSet<&str>) {
     let (hosts, endpoints) = (spec.at("hosts"), spec.at("endpoints"));
     if endpoints.is_empty() {
         for host in hosts.items() {
@@ -125,7 +125,7 @@ fn by_name(findings: &mut Findings, spec: &Node<'_>, resolution: &str, names: &[
         }
         label_map(findings, &endpoint.at("labels"));
         for (name, number) in endpoint.at("ports").entries() {
-            if !names.contains(&name) {
+            if !names.contains(name) {
                 let message =
                     format!("endpoint port {} is not defined by the service entry", number.integer());
                 findings.error(&number, message);

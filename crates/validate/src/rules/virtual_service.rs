@@ -5,10 +5,12 @@ mod headers;
 mod http;
 mod reach;
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{
-    covers, export_to, fqdn, is_ip, is_label, is_partial_wildcard, label_map, wildcard_domain,
+    covering, export_to, fqdn, is_ip, is_label, is_partial_wildcard, label_map, wider, wildcard_domain,
 };
 use crate::rules::Judged;
 use crate::values::{port, port_selector, subnet};
@@ -40,6 +42,7 @@ pub(super) fn check(findings: &mut Findings, judged: Judged<'_>, spec: &Node<'_>
     for route in spec.at("http").items() {
         http::check(findings, &route, is_delegate);
     }
+    let names_of_hosts = hosts.items().iter().map(|host| host.text().to_ascii_lowercase()).collect();
     for route in spec.at("tls").items() {
         let matches = route.at("match");
         if matches.is_empty() {
@@ -51,7 +54,7 @@ pub(super) fn check(findings: &mut Findings, judged: Judged<'_>, spec: &Node<'_>
                 findings.error(&names, "a TLS match must have at least one SNI host");
             }
             for name in names.items() {
-                check_sni(findings, &name, spec, for_gateway);
+                check_sni(findings, &name, &names_of_hosts, for_gateway);
             }
             check_layer4_match(findings, &condition);
         }
@@ -97,16 +100,16 @@ fn check_hosts(findings: &mut Findings, spec: &Node<'_>, for_gateway: bool) {
     if !all_good {
         return;
     }
-    for (index, second) in hosts.iter().enumerate() {
-        // An overlap is told once for each host; so a long list stays readable.
-        let first = hosts
-            .iter()
-            .take(index)
-            .map(Node::text)
-            .find(|first| covers(first, second.text()) || covers(second.text(), first));
-        if let Some(first) = first {
-            let message = format!("duplicate hosts in virtual service: {first} & {}", second.text());
-            findings.error(second, message);
+    let mut names = BTreeSet::new();
+    for host in &hosts {
+        if !names.insert(host.text().to_ascii_lowercase()) {
+            let name = host.text();
+            findings.error(host, format!("duplicate hosts in virtual service: {name} & {name}"));
+        }
+    }
+    for host in &hosts {
+        if let Some(wider) = wider(&names, &host.text().to_ascii_lowercase()) {
+            findings.error(host, format!("duplicate hosts in virtual service: {wider} & {}", host.text()));
         }
     }
 }
@@ -121,7 +124,7 @@ fn host_for(name: &str, for_gateway: bool, has_sni: bool) -> Result<(), String> 
     wildcard_domain(name)
 }
 
-fn check_sni(findings: &mut Findings, at: &Node<'_>, spec: &Node<'_>, for_gateway: bool) {
+fn check_sni(findings: &mut Findings, at: &Node<'_>, hosts: &BTreeSet<String>, for_gateway: bool) {
     let name = at.text();
     if let Err(message) = host_for(name, for_gateway, true) {
         if is_ip(name) {
@@ -134,9 +137,8 @@ fn check_sni(findings: &mut Findings, at: &Node<'_>, spec: &Node<'_>, for_gatewa
         }
         return;
     }
-    let hosts = spec.at("hosts").items();
-    if !hosts.iter().any(|host| covers(host.text(), name)) {
-        let hosts: Vec<&str> = hosts.iter().take(10).map(Node::text).collect();
+    if covering(hosts, name).is_none() {
+        let hosts: Vec<&str> = hosts.iter().take(10).map(String::as_str).collect();
         let message = format!(
             "SNI host {} is not a compatible subset of any of the virtual service hosts: [{}]",
             quoted(name),

@@ -1,5 +1,7 @@
 //! Rules for workloads outside Kubernetes: WorkloadEntries, endpoints of ServiceEntries, WorkloadGroups.
 
+use std::collections::BTreeSet;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{fqdn, is_ip, label_map};
@@ -10,7 +12,12 @@ pub(super) fn check_entry(findings: &mut Findings, spec: &Node<'_>) {
 }
 
 /// One workload. `ports` are the names that its service has, if it has one; a host name as address needs `by_name`.
-pub(super) fn check_endpoint(findings: &mut Findings, at: &Node<'_>, ports: Option<&[&str]>, by_name: bool) {
+pub(super) fn check_endpoint(
+    findings: &mut Findings,
+    at: &Node<'_>,
+    ports: Option<&BTreeSet<&str>>,
+    by_name: bool,
+) {
     let address = at.at("address");
     let text = address.text();
     let own_ports = at.at("ports");
@@ -38,7 +45,7 @@ pub(super) fn check_endpoint(findings: &mut Findings, at: &Node<'_>, ports: Opti
         }
     }
     for (name, number) in own_ports.entries() {
-        if ports.is_some_and(|ports| !ports.contains(&name)) {
+        if ports.is_some_and(|ports| !ports.contains(name)) {
             let message = format!("endpoint port {} is not defined by the service entry", number.integer());
             findings.error(&number, message);
         }
