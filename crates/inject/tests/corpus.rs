@@ -1,6 +1,6 @@
 //! The recorded injections: each pod of the corpus, injected with the chart's own templates, must be the pod that the
-//! recorded control plane made. Set TRIERARCH_SHARED to the folder that holds `injection/`; without it the test says
-//! so and passes, but in CI it fails.
+//! recorded control plane made. The corpus lies in `shared/injection` beside the repository, or where
+//! TRIERARCH_SHARED says; without it the test says so and passes, but in CI it fails.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may end a test")]
 
 mod compare;
@@ -14,11 +14,11 @@ use serde_json::Value;
 
 /// Where the corpus is, if anywhere.
 fn corpus() -> Option<PathBuf> {
-    let shared = std::env::var_os("TRIERARCH_SHARED").map(PathBuf::from);
-    let corpus = shared.map(|shared| shared.join("injection")).filter(|corpus| corpus.is_dir());
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("TRIERARCH_SHARED").map_or(beside, PathBuf::from);
+    let corpus = Some(shared.join("injection")).filter(|corpus| corpus.is_dir());
     if corpus.is_none() {
-        let message =
-            "SKIPPED: no corpus of injections; set TRIERARCH_SHARED to the folder that holds injection/";
+        let message = "SKIPPED: no corpus of injections in shared/ beside the repository; set TRIERARCH_SHARED to what holds injection/";
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");
     }

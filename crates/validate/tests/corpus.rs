@@ -1,6 +1,7 @@
 //! The recorded verdicts: each object of the corpus must be accepted or refused as the recorded control plane did, with
-//! as many warnings, and what the recorded messages name of the object must be named by ours. Set TRIERARCH_SHARED to
-//! the folder that holds `validation/`; without it the test says so and passes, but in CI it fails.
+//! as many warnings, and what the recorded messages name of the object must be named by ours. The corpus
+//! lies in `shared/validation` beside the repository, or where TRIERARCH_SHARED says; without it the test says so and
+//! passes, but in CI it fails.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may end a test")]
 
 use std::collections::BTreeSet;
@@ -9,11 +10,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 fn corpus() -> Option<PathBuf> {
-    let shared = std::env::var_os("TRIERARCH_SHARED").map(PathBuf::from);
-    let corpus = shared.map(|shared| shared.join("validation/cases")).filter(|corpus| corpus.is_dir());
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("TRIERARCH_SHARED").map_or(beside, PathBuf::from);
+    let corpus = Some(shared.join("validation/cases")).filter(|corpus| corpus.is_dir());
     if corpus.is_none() {
-        let message =
-            "SKIPPED: no corpus of verdicts; set TRIERARCH_SHARED to the folder that holds validation/";
+        let message = "SKIPPED: no corpus of verdicts in shared/ beside the repository; set TRIERARCH_SHARED to what holds validation/";
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");
     }
