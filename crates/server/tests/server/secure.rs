@@ -176,6 +176,13 @@ async fn a_certificate_is_renewed_with_the_certificate_itself() {
     assert_eq!(names, [Identity::new("cluster.local", "shop", "web").unwrap()]);
 }
 
+/// Changes the first character, since the last one of a signature may have bits that nobody reads.
+fn with_another_signature(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let first = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{first}{}", &signature[1..])
+}
+
 #[tokio::test]
 async fn nobody_gets_a_certificate_without_a_credential_that_holds() {
     let secure = secure(KeyKind::P256).await;
@@ -188,7 +195,7 @@ async fn nobody_gets_a_certificate_without_a_credential_that_holds() {
         None,
         Some("garbage".to_owned()),
         Some("a.b.c".to_owned()),
-        Some(format!("{}A", &good[..good.len() - 1])),
+        Some(with_another_signature(&good)),
         Some(other.token("shop", "web")),
         Some(secure.tokens.sign(&claims(issuer, "istio-ca", account, now() - 60))),
         Some(secure.tokens.sign(&claims(issuer, "elsewhere", account, later))),
