@@ -34,7 +34,7 @@ if ! "$folder/etcd" --version >/dev/null 2>&1; then
         rm -rf "$scratch"
         trap - EXIT
     fi
-    "$folder/etcd" --version | head -1
+    "$folder/etcd" --version | sed -n 1p
 fi
 
 # Clients refuse a server that does not know its own version, and the compiler has to be told it.
