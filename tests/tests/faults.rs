@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use config::Kind;
 use kube_io::Client;
+use proto::type_url;
 use serde_json::{Value, json};
+use testkit::ads::SimulatedProxy;
 use testkit::cluster::{Cluster, binaries, objects};
 use tests::binary::binary;
 use tests::replica::{Options, Replica};
@@ -313,6 +315,31 @@ async fn credentials_that_are_revoked_and_given_back_cost_no_proxy_anything() ->
         .replica
         .until("what happened meanwhile", |replica| Ok(replica.all_mention("press.test", true)))
         .await?;
+    world.assert_fresh().await?;
+    world.assert_removed_only(|_, _| false)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_services_that_arrive_at_once_reach_every_proxy_and_cost_none_anything() -> Result<()> {
+    const N_SERVICES: usize = 5000;
+    let Some(programs) = binaries() else { return Ok(()) };
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let cluster = Cluster::start(&programs, "crowd").await?;
+    let mut world = World::start(cluster, false, Options::named("crowd")).await?;
+    let crowd: Vec<Value> = (0..N_SERVICES)
+        .map(|index| {
+            let mut service = service("crowd", &format!("s{index}"));
+            service["spec"]["clusterIP"] = json!(format!("10.{}.{}.{}", 100, index / 250, index % 250 + 1));
+            service
+        })
+        .collect();
+    objects::apply(&world.client, &crowd[..1]).await?;
+    objects::apply_at_once(&world.client, &crowd[1..]).await?;
+    let knows_all = |replica: &Replica| {
+        let n_known = |proxy: &SimulatedProxy| proxy.view().count(type_url::CLUSTER, ".crowd.svc.");
+        replica.proxies.iter().all(|proxy| n_known(proxy) == N_SERVICES)
+    };
+    world.replica.until("all services at all proxies", |replica| Ok(knows_all(replica))).await?;
     world.assert_fresh().await?;
     world.assert_removed_only(|_, _| false)
 }

@@ -168,33 +168,6 @@ async fn the_cluster_is_followed_through_late_definitions_broken_objects_and_an_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_services_arrive_at_once() {
-    const N_SERVICES: usize = 5000;
-    let Some(binaries) = binaries() else { return };
-    let _alone = ONE_AT_A_TIME.lock().await;
-    let cluster = Cluster::start(&binaries, "many").await.expect("a cluster");
-    let client = cluster.client().await.expect("a client");
-    let watcher = Watcher::ready(client.clone()).await;
-    let services: Vec<Value> = (0..N_SERVICES)
-        .map(|index| {
-            let mut service = service("default", &format!("s{index}"));
-            service["spec"]["clusterIP"] = json!("None");
-            service
-        })
-        .collect();
-    let started = Instant::now();
-    objects::apply_at_once(&client, &services).await.expect("services");
-    println!("the API server took {N_SERVICES} services in {:.1} s", started.elapsed().as_secs_f64());
-    let applied = Instant::now();
-    watcher.until("all services", |told| told.store.services().len() > N_SERVICES).await;
-    println!("all were known {:.3} s later", applied.elapsed().as_secs_f64());
-    let started = Instant::now();
-    let fresh = Watcher::ready(client.clone()).await.store();
-    println!("a fresh process lists them in {:.3} s", started.elapsed().as_secs_f64());
-    assert_eq!(differing(&watcher.store(), &fresh), []);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn namespaces_come_into_view_and_go_by_their_labels() {
     let Some(binaries) = binaries() else { return };
     let _alone = ONE_AT_A_TIME.lock().await;

@@ -48,6 +48,8 @@ pub struct Held {
     /// The version the server gave it.
     pub version: String,
     value: Vec<u8>,
+    /// The names that it mentions of what is subscribed to by name: endpoints of clusters, routes of listeners.
+    mentioned: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Held {
@@ -102,6 +104,16 @@ impl View {
         self.len() == 0
     }
 
+    /// How many resources of a type it holds whose names contain this.
+    pub fn count(&self, url: &str, part: &str) -> usize {
+        self.resources
+            .get(url)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .filter(|name| name.contains(part))
+            .count()
+    }
+
     /// Whether it holds a resource whose name contains this.
     pub fn mentions(&self, part: &str) -> bool {
         self.resources.values().any(|of_type| of_type.keys().any(|name| name.contains(part)))
@@ -117,6 +129,9 @@ impl View {
         };
         let get = |view: &View, url: &str, name: &str| view.resources.get(url)?.get(name).cloned();
         let mut lines = Vec::new();
+        if self.resources == other.resources {
+            return lines;
+        }
         for (url, name) in keys(self).union(&keys(other)) {
             let (ours, theirs) = (get(self, url, name), get(other, url, name));
             if ours != theirs {
@@ -196,13 +211,13 @@ impl Client {
                 })
                 .await?;
             let url = response.type_url.clone();
-            self.take_in(response);
+            self.take_in(response)?;
             let named = match url.as_str() {
                 type_url::CLUSTER => type_url::ENDPOINT,
                 type_url::LISTENER => type_url::ROUTE,
                 _ => continue,
             };
-            if let Some(request) = self.subscribe(&url, named)? {
+            if let Some(request) = self.subscribe(&url, named) {
                 requests.send(request).await?;
             }
         }
@@ -213,30 +228,29 @@ impl Client {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&self, response: DeltaDiscoveryResponse) {
+    fn take_in(&self, response: DeltaDiscoveryResponse) -> Result<()> {
         let mut view = self.locked();
         let view = &mut *view;
         view.answered.insert(response.type_url.clone());
         let of_type = view.resources.entry(response.type_url.clone()).or_default();
         for resource in response.resources {
             let value = resource.resource.map(|any| any.value).unwrap_or_default();
-            of_type.insert(resource.name, Held { version: resource.version, value });
+            let mentioned = mentioned(&response.type_url, &resource.name, &value)?;
+            of_type.insert(resource.name, Held { version: resource.version, value, mentioned });
         }
         for name in response.removed_resources {
             if of_type.remove(&name).is_some() {
                 view.removed.push(format!("{} {name}", short(&response.type_url)));
             }
         }
+        Ok(())
     }
 
     /// Asks for what the resources of one type mention of another, and no more for what they do not.
-    fn subscribe(&mut self, url: &str, named: &'static str) -> Result<Option<DeltaDiscoveryRequest>> {
-        let mut wanted = BTreeSet::new();
+    fn subscribe(&mut self, url: &str, named: &'static str) -> Option<DeltaDiscoveryRequest> {
         let mut view = self.locked();
-        for (name, held) in view.resources.get(url).into_iter().flatten() {
-            let json = proto::json::any_to_json(url, &held.value).with_context(|| name.clone())?;
-            mentioned(&json, name, named, &mut wanted);
-        }
+        let holders = view.resources.get(url).into_iter().flat_map(BTreeMap::values);
+        let wanted: BTreeSet<String> = holders.flat_map(|held| held.mentioned.iter().cloned()).collect();
         // Envoy forgets what nothing mentions any more.
         if let Some(of_type) = view.resources.get_mut(named) {
             of_type.retain(|name, _| wanted.contains(name));
@@ -252,27 +266,35 @@ impl Client {
         *subscribed = wanted;
         let is_empty =
             request.resource_names_subscribe.is_empty() && request.resource_names_unsubscribe.is_empty();
-        Ok((!is_empty).then_some(request))
+        (!is_empty).then_some(request)
     }
 }
 
 /// The names of endpoints that a cluster mentions, or of routes that a listener does.
-fn mentioned(json: &Value, name: &str, named: &str, into: &mut BTreeSet<String>) {
-    if named == type_url::ENDPOINT {
-        if json["type"] == "EDS" {
-            let service = json["edsClusterConfig"]["serviceName"].as_str().filter(|text| !text.is_empty());
-            into.insert(service.unwrap_or(name).to_owned());
-        }
-        return;
+fn mentioned(url: &str, name: &str, value: &[u8]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    if !matches!(url, type_url::CLUSTER | type_url::LISTENER) {
+        return Ok(names);
     }
+    let json = proto::json::any_to_json(url, value).with_context(|| name.to_owned())?;
+    if url == type_url::LISTENER {
+        routes(&json, &mut names);
+    } else if json["type"] == "EDS" {
+        let service = json["edsClusterConfig"]["serviceName"].as_str().filter(|text| !text.is_empty());
+        names.insert(service.unwrap_or(name).to_owned());
+    }
+    Ok(names)
+}
+
+fn routes(json: &Value, into: &mut BTreeSet<String>) {
     match json {
         Value::Object(members) => {
             if let Some(name) = members.get("rds").and_then(|rds| rds["routeConfigName"].as_str()) {
                 into.insert(name.to_owned());
             }
-            members.values().for_each(|value| mentioned(value, name, named, into));
+            members.values().for_each(|value| routes(value, into));
         }
-        Value::Array(items) => items.iter().for_each(|value| mentioned(value, name, named, into)),
+        Value::Array(items) => items.iter().for_each(|value| routes(value, into)),
         _ => {}
     }
 }
