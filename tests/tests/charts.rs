@@ -190,6 +190,33 @@ fn a_revision_has_its_own_objects_beside_the_default_ones() {
     assert_eq!((&labels["istio"], &labels["istio.io/rev"]), (&"istiod".into(), &"1-30-0".into()));
 }
 
+/// The failure policies of all webhooks of a kind.
+fn failure_policies(objects: &[Value], kind: &str) -> BTreeSet<String> {
+    let configurations = objects.iter().filter(|object| object["kind"] == kind);
+    let webhooks = configurations.flat_map(|object| object["webhooks"].as_array().into_iter().flatten());
+    webhooks.map(|webhook| webhook["failurePolicy"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_pod_is_refused_while_injection_is_away_unless_the_user_wants_it_without_a_proxy() {
+    let Some(helm) = helm() else { return };
+    let with = |arguments: &[&str]| {
+        let objects = rendered(&helm, "istiod", "istiod", arguments).expect("the chart renders");
+        // What only the control plane may make strict begins lenient.
+        assert_eq!(
+            failure_policies(&objects, "ValidatingWebhookConfiguration"),
+            ["Ignore".to_owned()].into()
+        );
+        failure_policies(&objects, "MutatingWebhookConfiguration")
+    };
+    for file in [&[][..], &["--values", "tests/values/istiod-revision.yaml"]] {
+        assert_eq!(with(file), ["Fail".to_owned()].into());
+    }
+    // As after `--reuse-values` over a release of Istio's chart.
+    assert_eq!(with(&["--set-json", "trierarch=null"]), ["Fail".to_owned()].into());
+    assert_eq!(with(&["--set", "trierarch.injectionFailurePolicy=Ignore"]), ["Ignore".to_owned()].into());
+}
+
 #[test]
 fn mesh_configuration_is_the_users_over_the_defaults() {
     let Some(helm) = helm() else { return };

@@ -40,7 +40,7 @@ as `_original`.
 {{- include "istiod.fill" (dict "values" $merged "defaults" $defaults) }}
 {{- $_ := mustMergeOverwrite .Values $merged }}
 {{- /* With --reuse-values over a release of Istio's chart its defaults take the place of ours, and these are missing. */}}
-{{- $own := dict "image" "trierarch" "tag" "" "injectionFailurePolicy" "Ignore" }}
+{{- $own := dict "image" "trierarch" "tag" "" "injectionFailurePolicy" "Fail" }}
 {{- $_ := set .Values "trierarch" (mustMergeOverwrite $own (.Values.trierarch | default dict)) }}
 {{- $_ := set .Values "_defaults" $defaults }}
 {{- $_ := set .Values "_original" $original }}
