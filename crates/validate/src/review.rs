@@ -14,6 +14,8 @@ use crate::{Finding, Severity, check};
 pub enum Outcome {
     /// The object may be stored.
     Passed,
+    /// Allowed without being judged, which istiod counts as a failure with this reason.
+    NotJudged(&'static str),
     /// The object is refused; the reason is one of istiod's, for the metric.
     Refused(&'static str),
 }
@@ -25,8 +27,10 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What was done.
     pub outcome: Outcome,
-    /// Group, version and plural name of the kind, for metrics, as far as they are known.
+    /// Group, version and plural name of the kind, for metrics; empty where there is no such kind.
     pub resource: [String; 3],
+    /// Whether nothing will be stored; such reviews are in no metric.
+    pub is_dry_run: bool,
     /// The message of a refusal; empty otherwise.
     pub message: String,
 }
@@ -41,14 +45,14 @@ struct Review {
     request: Option<Asked>,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Asked {
     uid: String,
     operation: String,
     resource: GroupVersionResource,
     namespace: String,
+    dry_run: Option<bool>,
     object: Value,
 }
 
@@ -72,7 +76,7 @@ pub fn review(body: &[u8]) -> Answer {
             return refused(
                 "",
                 Asked::default(),
-                "parse_error",
+                "yaml_decode_error",
                 format!("the body is no AdmissionReview: {error}"),
             );
         }
@@ -80,14 +84,16 @@ pub fn review(body: &[u8]) -> Answer {
     let version = review.api_version;
     if review.kind != "AdmissionReview" || !VERSIONS.contains(&version.as_str()) {
         let message = format!("unsupported {} {}", quoted(&review.kind), quoted(&version));
-        return refused("", Asked::default(), "parse_error", message);
+        return refused("", Asked::default(), "yaml_decode_error", message);
     }
     let Some(mut asked) = review.request else {
         let message = "the AdmissionReview has no request".to_owned();
-        return refused(&version, Asked::default(), "parse_error", message);
+        return refused(&version, Asked::default(), "yaml_decode_error", message);
     };
     if asked.operation != "CREATE" && asked.operation != "UPDATE" {
-        return passed(&version, asked, &[]);
+        let mut answer = passed(&version, asked, &[]);
+        answer.outcome = Outcome::NotJudged("unsupported_operation");
+        return answer;
     }
     let object = match prepared(std::mem::take(&mut asked.object), &asked.namespace) {
         Ok(object) => object,
@@ -98,7 +104,7 @@ pub fn review(body: &[u8]) -> Answer {
             let field =
                 if rejection.path.is_empty() { String::new() } else { format!("{}: ", rejection.path) };
             let message = format!("error decoding configuration: {field}{}", rejection.reason);
-            refused(&version, asked, "CRD_conversion_error", message)
+            refused(&version, asked, "crd_conversion_error", message)
         }
         Ok(findings) => {
             let of = |severity: Severity| -> Vec<&Finding> {
@@ -116,7 +122,7 @@ pub fn review(body: &[u8]) -> Answer {
 /// The object with what `config` asks of stored ones, or why it is none of ours.
 fn prepared(object: Value, namespace: &str) -> Result<Value, (&'static str, String)> {
     let Value::Object(mut object) = object else {
-        return Err(("parse_error", "cannot decode configuration: the object is missing".to_owned()));
+        return Err(("yaml_decode_error", "cannot decode configuration: the object is missing".to_owned()));
     };
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind_name) = (text("apiVersion"), text("kind"));
@@ -185,6 +191,24 @@ fn passed(version: &str, asked: Asked, warnings: &[&Finding]) -> Answer {
 fn answer(version: &str, asked: Asked, response: Value, outcome: Outcome, message: String) -> Answer {
     let version = if version.is_empty() { VERSIONS[0] } else { version };
     let review = json!({"kind": "AdmissionReview", "apiVersion": version, "response": response});
-    let GroupVersionResource { group, version, resource } = asked.resource;
-    Answer { body: review.to_string().into_bytes(), outcome, resource: [group, version, resource], message }
+    Answer {
+        body: review.to_string().into_bytes(),
+        outcome,
+        resource: known(asked.resource),
+        is_dry_run: asked.dry_run.unwrap_or_default(),
+        message,
+    }
+}
+
+/// What is no kind of ours is left empty: whoever reaches the webhook could make series of metrics without end.
+fn known(asked: GroupVersionResource) -> [String; 3] {
+    let GroupVersionResource { group, version, resource } = asked;
+    let is_known = Kind::ALL.iter().any(|kind| {
+        let name = kind.name().to_ascii_lowercase();
+        let end = resource.strip_prefix(name.trim_end_matches('y'));
+        kind.group() == group
+            && kind.versions().contains(&version.as_str())
+            && end.is_some_and(|end| matches!(end, "s" | "ys" | "ies"))
+    });
+    if is_known { [group, version, resource] } else { Default::default() }
 }

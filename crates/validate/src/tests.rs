@@ -116,22 +116,28 @@ fn the_probe_of_the_webhook_is_always_refused() {
 fn what_is_deleted_is_not_judged() {
     let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {"operation": "DELETE", "object": null}});
-    assert_eq!(review(asked.to_string().as_bytes()).outcome, crate::Outcome::Passed);
+    let answer = review(asked.to_string().as_bytes());
+    assert_eq!(answer.outcome, crate::Outcome::NotJudged("unsupported_operation"));
+    assert!(String::from_utf8(answer.body).unwrap().contains("\"allowed\":true"));
 }
 
 #[test]
 fn refusals_tell_unreadable_unknown_and_invalid_apart() {
-    let message = |object: Value| {
-        let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {"operation": "UPDATE", "object": object}});
-        review(asked.to_string().as_bytes()).message
-    };
-    assert!(message(object("Gateway", "networking", json!({"servers": 7}))).starts_with("error decoding"));
-    assert!(message(object("Nothing", "networking", json!({}))).starts_with("unrecognized type"));
-    assert!(message(object("Gateway", "networking", json!({}))).starts_with("configuration is invalid"));
     let mut beside = object("Sidecar", "networking", json!({}));
     beside["hosts"] = json!([]);
-    assert!(message(beside).contains("unknown field \"hosts\""));
+    for (object, reason, message) in [
+        (Value::Null, "yaml_decode_error", "cannot decode configuration"),
+        (object("Gateway", "networking", json!({"servers": 7})), "crd_conversion_error", "error decoding"),
+        (object("Nothing", "networking", json!({})), "unknown_type", "unrecognized type"),
+        (object("Gateway", "networking", json!({})), "invalid_resource", "configuration is invalid"),
+        (beside, "invalid_resource", "unknown field \"hosts\""),
+    ] {
+        let asked = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {"operation": "UPDATE", "object": object}});
+        let answer = review(asked.to_string().as_bytes());
+        assert_eq!(answer.outcome, crate::Outcome::Refused(reason));
+        assert!(answer.message.starts_with(message), "{}", answer.message);
+    }
 }
 
 #[test]
