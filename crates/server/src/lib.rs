@@ -19,6 +19,7 @@ mod process;
 mod spread;
 mod time;
 mod tls;
+mod validation;
 mod webhook;
 
 pub use ads::Ads;
@@ -42,4 +43,5 @@ pub use metrics::Metrics;
 pub use options::AdsOptions;
 pub use port::{DebugSource, Discovery, Published, Trust};
 pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsPeer, accept_tls};
+pub use validation::validation_router;
 pub use webhook::{Injectors, injection_router};
