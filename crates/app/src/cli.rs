@@ -46,6 +46,13 @@ pub(crate) enum Command {
                       left without a proxy, and why, is told on the standard error."
     )]
     Inject(Box<crate::injection::Options>),
+    /// Tell what is wrong in files of YAML, as the webhook would at `kubectl apply`.
+    #[command(
+        after_help = "Examples:\n  trierarch analyze -f mesh/\n  kubectl get virtualservices -A -o yaml | trierarch \
+                      analyze -f - -o json\n\nThe exit code is 1 when something at least as severe as \
+                      --failure-threshold was found, or a file cannot be read."
+    )]
+    Analyze(Box<crate::analyze::Options>),
     /// Print the CustomResourceDefinitions of Istio's kinds, as the chart `base` installs them.
     Crds,
     /// Print the version.

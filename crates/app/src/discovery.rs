@@ -104,6 +104,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let mut readiness = readiness_router(Arc::clone(&ports) as _, shown);
     let mut webhooks = None;
     let calls = server::injection_router(injector, metrics.registry()).context("the metrics of injection")?;
+    let judgements = server::validation_router(metrics.registry()).context("the metrics of validation")?;
+    let calls = calls.merge(judgements);
     if options.https_addr.is_empty() {
         // As istiod: without a port of their own the webhooks are here.
         readiness = readiness.merge(calls);

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod agent;
+mod analyze;
 mod cli;
 mod control;
 mod credentials;
@@ -40,6 +41,10 @@ fn main() -> ExitCode {
         Command::Agent(options) => in_a_runtime(agent::run(*options)),
         Command::Request { method, path, address } => request::run(&method, &path, &address),
         Command::Inject(options) => injection::run(&options),
+        Command::Analyze(options) => match analyze::run(&options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Crds => print_definitions().map_err(Into::into),
         Command::Version => writeln!(std::io::stdout(), "{}", version()).map_err(Into::into),
         Command::Completion { shell } => {

@@ -1,6 +1,7 @@
 //! The real process: its command line, what it makes of bad input, and real clients in front of it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod analyze;
 mod bad_input;
 mod bookinfo;
 mod client;
