@@ -220,7 +220,7 @@ impl Worker {
         self.secrets(&report);
         snapshots.send_replace(Some(Published::now(snapshot)));
         self.proxies.insert(id, snapshots);
-        self.state.issues(self.engine.issues());
+        self.found();
     }
 
     fn commit(&mut self) {
@@ -233,7 +233,7 @@ impl Worker {
         let mesh = self.engine.mesh();
         self.metrics.holds(mesh.all_services().len(), mesh.store().virtual_services().len());
         self.state.committed(mesh.clone());
-        self.state.issues(self.engine.issues());
+        self.found();
         self.panicked(&report);
         self.secrets(&report);
         if !report.changed.is_empty() {
@@ -253,6 +253,7 @@ impl Worker {
     fn learn(&mut self, keys: KeySets) {
         let started = Instant::now();
         let report = self.engine.learn(keys);
+        self.found();
         self.panicked(&report);
         self.publish(report, "global", started);
     }
@@ -270,6 +271,12 @@ impl Worker {
                 proxy.send_replace(Some(Published { snapshot, since, published }));
             }
         }
+    }
+
+    /// Tells and counts what is amiss.
+    fn found(&self) {
+        self.metrics.found(&self.engine.counted());
+        self.state.issues(self.engine.issues());
     }
 
     fn secrets(&mut self, report: &Report) {

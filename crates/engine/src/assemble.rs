@@ -1,5 +1,6 @@
 //! Everything one class gets, from nothing: the plain full build, and the oracle of every shortcut.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,7 +36,13 @@ pub fn generate(mesh: &Mesh, proxy: &Proxy) -> Generated {
     let class = Arc::new(ProxyClass::of(proxy, &reader));
     let scope = ProxyScope::build(class, &reader);
     let cache = Cache::default();
-    generate_for(&Context { reader: &reader, scope: &scope, cache: &cache as &dyn RenderCache })
+    let findings = RefCell::default();
+    generate_for(&Context {
+        reader: &reader,
+        scope: &scope,
+        cache: &cache as &dyn RenderCache,
+        findings: &findings,
+    })
 }
 
 pub(crate) fn generate_for(ctx: &Context<'_>) -> Generated {

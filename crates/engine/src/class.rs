@@ -1,11 +1,12 @@
 //! The state of one class of proxies: what it has of its own (listeners, the clusters of what it serves, extensions),
 //! and the snapshot, put together of that and of what it shares with classes that call alike.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesh::{Mesh, Reader, Reads};
-use model::Issue;
+use model::{Findings, Issue};
 use scope::ProxyClass;
 use translate::Context;
 use translate::secret::Withheld;
@@ -96,12 +97,13 @@ impl Class {
         let maker = Maker::Class(self.id);
         let reader = Reader::new(mesh);
         let scope = outbound.scope.with_class(Arc::clone(&self.proxies));
-        let ctx = Context { reader: &reader, scope: &scope, cache };
+        let findings = RefCell::default();
+        let ctx = Context { reader: &reader, scope: &scope, cache, findings: &findings };
         let makes_clusters = stale.meets(&self.clusters.reads);
         if makes_clusters {
             report.select("cds");
             let resources = translate::cluster::own(&ctx);
-            self.clusters = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.clusters = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(maker, &self.clusters.reads);
         }
         let makes_endpoints = makes_clusters || stale.meets(&self.endpoints.reads);
@@ -109,14 +111,14 @@ impl Class {
             let made = endpoint_names(&self.clusters.resources);
             let resources =
                 made.iter().filter_map(|name| translate::endpoint::generate(&ctx, name)).collect();
-            self.endpoints = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.endpoints = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(maker, &self.endpoints.reads);
         }
         let makes_listeners = stale.meets(&self.listeners.reads);
         if makes_listeners {
             report.select("lds");
             let resources = translate::listener::generate(&ctx);
-            self.listeners = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.listeners = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(maker, &self.listeners.reads);
             let names = route_names(&self.listeners.resources).into_iter().map(Arc::from).collect();
             if *self.routes != names {
@@ -131,7 +133,7 @@ impl Class {
             }
             let resources =
                 names.iter().filter_map(|name| translate::extension::generate(&ctx, name)).collect();
-            self.extensions = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.extensions = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(maker, &self.extensions.reads);
         }
         outbound.want_routes(&self.routes, mesh, cache, readers, report);
@@ -169,7 +171,7 @@ impl Class {
         }
         report.n_secrets += resources.len();
         report.n_withheld += withheld.len();
-        self.secrets = Arc::new(Group { resources, reads: ctx.reader.take_reads() });
+        self.secrets = Arc::new(Group::made(resources, ctx));
         self.withheld = withheld.into();
     }
 
@@ -215,12 +217,12 @@ impl Class {
         !Arc::ptr_eq(&self.shared, &outbound.snapshot)
     }
 
-    /// What the user should know about what it has of its own.
-    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
-        [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets]
-            .into_iter()
-            .flat_map(|group| group.issues())
-            .chain(&*self.withheld)
+    /// Adds what the user should know about what it has of its own, and what is counted.
+    pub(crate) fn add_findings(&self, all: &mut Findings) {
+        for group in [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets] {
+            group.add_findings(all);
+        }
+        all.issues.extend(self.withheld.iter().cloned());
     }
 
     /// What it asked.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use config::Changeset;
 use mesh::{Base, Dirty, KeySets, Mesh, Reader, Reads};
-use model::{Issue, Namespace};
-use scope::{Proxy, ProxyClass};
+use model::{Gauge, Issue, Namespace, findings};
+use scope::{Proxy, ProxyClass, ProxyType};
 use xds::{ResourceType, Snapshot};
 
 use crate::cache::Cache;
 use crate::class::Class;
-use crate::issues::Issues;
+use crate::issues::{All, Issues};
 use crate::outbound::{Outbound, Stale};
 use crate::readers::{Maker, Named, Readers};
 use crate::report::Report;
@@ -229,8 +229,25 @@ impl Engine {
     /// What users should know of their configuration, from every class and from the mesh itself; the same list until
     /// something was made again.
     pub fn issues(&self) -> Arc<[Issue]> {
-        let shared = self.outbounds.values().flat_map(Outbound::issues);
-        self.issues.all(&self.mesh, shared.chain(self.classes.values().flat_map(Class::issues)))
+        Arc::clone(&self.found().issues)
+    }
+
+    /// What the gauges of the push status show.
+    pub fn counted(&self) -> BTreeMap<Gauge, usize> {
+        let has_no_service = |class: &&Class| {
+            class.proxies.proxy_type == ProxyType::Sidecar && class.proxies.own_services.is_empty()
+        };
+        let n_proxies = |class: &Class| self.n_users.get(&Maker::Class(class.id)).copied().unwrap_or(0);
+        let mut counted = self.found().counted.clone();
+        counted.insert(findings::NO_IP, self.classes.values().filter(has_no_service).map(n_proxies).sum());
+        counted
+    }
+
+    fn found(&self) -> &All {
+        self.issues.all(&self.mesh, |all| {
+            self.outbounds.values().for_each(|outbound| all.add(outbound.findings()));
+            self.classes.values().for_each(|class| class.add_findings(all));
+        })
     }
 
     fn place(&mut self, id: ProxyId, proxy: Proxy, report: &mut Report) {

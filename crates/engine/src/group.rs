@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesh::Reads;
-use model::Issue;
-use translate::Resource;
+use model::Findings;
+use translate::{Context, Resource};
 use xds::{ResourceType, SnapshotBuilder};
 
 /// Resources that are made together.
@@ -13,12 +13,21 @@ use xds::{ResourceType, SnapshotBuilder};
 pub(crate) struct Group {
     pub(crate) resources: Vec<Resource>,
     pub(crate) reads: Reads,
+    /// What came up while their inputs were gathered.
+    findings: Findings,
 }
 
 impl Group {
-    /// What the user should know about them.
-    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
-        self.resources.iter().flat_map(|resource| resource.piece.issues.iter())
+    /// Resources that were just made, with what was asked and what came up for them.
+    pub(crate) fn made(resources: Vec<Resource>, ctx: &Context<'_>) -> Self {
+        Self { resources, reads: ctx.reader.take_reads(), findings: ctx.findings.take() }
+    }
+
+    /// Adds what the user should know about them, and what is counted.
+    pub(crate) fn add_findings(&self, all: &mut Findings) {
+        let issues = self.resources.iter().flat_map(|resource| resource.piece.issues.iter());
+        all.issues.extend(issues.cloned());
+        all.add(&self.findings);
     }
 }
 

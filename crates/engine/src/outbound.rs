@@ -2,11 +2,12 @@
 //! workloads of a namespace have this in common as long as no rule about calls tells them apart, so its cost and its
 //! memory are paid once for them and not once for each.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh::{Dirty, Mesh, Reader, Reads};
-use model::Issue;
+use model::Findings;
 use scope::{ProxyClass, ProxyScope};
 use translate::{Context, Resource};
 use xds::{ResourceType, Snapshot};
@@ -35,6 +36,8 @@ pub(crate) struct Outbound {
     named: imbl::OrdMap<Named, Arc<Group>>,
     /// Clusters of calls, endpoints, routes, name table.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What came up for all of these, gathered when somebody asks.
+    findings: OnceCell<Arc<Findings>>,
 }
 
 /// What a change may leave as it was.
@@ -75,6 +78,7 @@ impl Outbound {
             name_table: Arc::default(),
             named: imbl::OrdMap::new(),
             snapshot: Arc::default(),
+            findings: OnceCell::new(),
         };
         report.n_scopes += 1;
         readers.maker_read(Maker::Outbound(id), &made.scope_reads);
@@ -117,12 +121,13 @@ impl Outbound {
         report: &mut Report,
     ) {
         let scope = Arc::clone(&self.scope);
-        let ctx = Context { reader, scope: &scope, cache };
+        let findings = RefCell::default();
+        let ctx = Context { reader, scope: &scope, cache, findings: &findings };
         let mut builder = self.snapshot.to_builder();
         if stale.meets(&self.clusters.reads) {
             report.select("cds");
             let resources = translate::cluster::outbound(&ctx);
-            self.clusters = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.clusters = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(Maker::Outbound(self.id), &self.clusters.reads);
             replace(&mut builder, ResourceType::Cluster, &self.clusters.resources);
             let wanted = endpoint_names(&self.clusters.resources);
@@ -142,7 +147,7 @@ impl Outbound {
         if stale.meets(&self.name_table.reads) {
             report.select("nds");
             let resources: Vec<Resource> = translate::name_table::generate(&ctx).into_iter().collect();
-            self.name_table = Arc::new(Group { resources, reads: reader.take_reads() });
+            self.name_table = Arc::new(Group::made(resources, &ctx));
             readers.maker_read(Maker::Outbound(self.id), &self.name_table.reads);
             replace(&mut builder, ResourceType::NameTable, &self.name_table.resources);
         }
@@ -158,6 +163,7 @@ impl Outbound {
             self.make(key, &ctx, &mut builder, readers, report);
         }
         self.snapshot = Arc::new(builder.build());
+        self.findings = OnceCell::new();
     }
 
     fn make(
@@ -173,7 +179,7 @@ impl Outbound {
             ENDPOINT => (ResourceType::Endpoint, translate::endpoint::generate(ctx, &key.1)),
             _ => (ResourceType::Route, translate::route::generate(ctx, &key.1)),
         };
-        let group = Group { resources: made.into_iter().collect(), reads: ctx.reader.take_reads() };
+        let group = Group::made(made.into_iter().collect(), ctx);
         readers.resource_read(key.0, &key.1, &group.reads);
         match group.resources.first().filter(|resource| !resource.piece.is_refused) {
             Some(resource) => builder.insert(resource_type, to_xds(resource)),
@@ -208,12 +214,14 @@ impl Outbound {
         }
         let reader = Reader::new(mesh);
         let scope = Arc::clone(&self.scope);
-        let ctx = Context { reader: &reader, scope: &scope, cache };
+        let findings = RefCell::default();
+        let ctx = Context { reader: &reader, scope: &scope, cache, findings: &findings };
         let mut builder = self.snapshot.to_builder();
         for key in new {
             self.make(key, &ctx, &mut builder, readers, report);
         }
         self.snapshot = Arc::new(builder.build());
+        self.findings = OnceCell::new();
     }
 
     /// Drops route configurations that none of its classes wants any more.
@@ -230,12 +238,20 @@ impl Outbound {
             builder.remove(ResourceType::Route, &key.1);
         }
         self.snapshot = Arc::new(builder.build());
+        self.findings = OnceCell::new();
     }
 
-    /// Everything the user should know about what was built.
-    pub(crate) fn issues(&self) -> impl Iterator<Item = &Issue> {
-        let groups = [&self.clusters, &self.name_table].into_iter().chain(self.named.values());
-        groups.flat_map(|group| group.issues()).chain(&self.scope.envoy_patches.issues)
+    /// Everything the user should know about what was built, and what is counted of it.
+    pub(crate) fn findings(&self) -> &Findings {
+        self.findings.get_or_init(|| {
+            let mut all = Findings::default();
+            for group in [&self.clusters, &self.name_table].into_iter().chain(self.named.values()) {
+                group.add_findings(&mut all);
+            }
+            all.issues.extend(self.scope.envoy_patches.issues.iter().cloned());
+            all.issues.extend(self.scope.gateway.iter().flat_map(|gateway| &gateway.issues).cloned());
+            Arc::new(all)
+        })
     }
 
     /// What it asked as a whole.

@@ -98,6 +98,8 @@ pub struct EndpointSet {
     pub service_accounts: Arc<[String]>,
     /// Names of the ports behind which every endpoint can be reached through a tunnel (HBONE), sorted.
     pub tunnelled_ports: Arc<[String]>,
+    /// How many say that they are not ready.
+    pub n_unready: usize,
     /// Over the endpoints.
     pub fingerprint: Fingerprint,
 }
@@ -119,7 +121,9 @@ impl EndpointSet {
         }
         let tunnelled =
             tunnelled.into_iter().filter(|(_, all)| *all).map(|(port, _)| port.to_owned()).collect();
+        let n_unready = endpoints.iter().filter(|endpoint| endpoint.health == Health::Unhealthy).count();
         Self {
+            n_unready,
             endpoints: endpoints.into(),
             service_accounts: accounts.into(),
             tunnelled_ports: tunnelled,

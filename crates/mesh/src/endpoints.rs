@@ -74,6 +74,11 @@ impl EndpointIndex {
         self.sets.get(&(host.clone(), namespace.clone())).cloned().unwrap_or_default()
     }
 
+    /// How many endpoints say that they are not ready.
+    pub(crate) fn n_unready(&self) -> usize {
+        self.sets.values().map(|set| set.n_unready).sum()
+    }
+
     /// Marks the questions about endpoints that have another answer than in `old`.
     pub(crate) fn mark_changes_since(&self, old: &Self, dirty: &mut Dirty) {
         let empty = EndpointSet::default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use config::Object;
-use model::{Host, Issue, Namespace};
+use model::{Findings, Host, Namespace, findings};
 use proto::istio::networking as api;
 
 use crate::virtual_service::{MESH_GATEWAY, resolve_host};
@@ -14,27 +14,18 @@ use crate::{Mesh, Service};
 #[cfg(test)]
 mod tests;
 
-/// What was told so far.
-#[derive(Default)]
-struct Told(Vec<Issue>);
-
-impl Told {
-    fn tell(&mut self, object: String, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Issue { object, path: path.into(), message: message.into() });
-    }
-}
-
 impl Mesh {
     /// What does not fit together, object by object. Looks at every VirtualService, DestinationRule, Telemetry and
     /// ServiceEntry.
-    pub fn dangling_references(&self) -> Vec<Issue> {
-        let mut found = Told::default();
+    pub fn findings(&self) -> Findings {
+        let mut found = Findings::default();
         for object in self.store().virtual_services() {
             self.destinations_of(object, &mut found);
             self.gateways_of(object, &mut found);
         }
         self.hosts_of_rules(&mut found);
         for (host, object, subset, older) in self.destination_rules().duplicate_subsets() {
+            found.count(findings::DUPLICATE_SUBSETS, host.to_string());
             let message = format!(
                 "subset {subset} is declared for {host} by the older DestinationRule {older} too; this one is left out"
             );
@@ -42,10 +33,15 @@ impl Mesh {
         }
         self.providers(&mut found);
         self.hosts_of_everything(&mut found);
-        found.0
+        found
     }
 
-    fn destinations_of(&self, object: &Object<api::VirtualService>, found: &mut Told) {
+    /// How many endpoints say that they are not ready.
+    pub fn n_unready_endpoints(&self) -> usize {
+        self.endpoints().n_unready()
+    }
+
+    fn destinations_of(&self, object: &Object<api::VirtualService>, found: &mut Findings) {
         let namespace = &object.meta.namespace;
         for (path, to) in destinations(&object.spec) {
             let mut tell = |field: &str, what: String| {
@@ -87,7 +83,7 @@ impl Mesh {
         self.destination_rules().has_subset(&namespaces, host, subset)
     }
 
-    fn gateways_of(&self, object: &Object<api::VirtualService>, found: &mut Told) {
+    fn gateways_of(&self, object: &Object<api::VirtualService>, found: &mut Findings) {
         let own = object.spec.gateways.iter().enumerate();
         let of_matches = object.spec.http.iter().enumerate().flat_map(|(route, http)| {
             http.r#match.iter().enumerate().flat_map(move |(at, wanted)| {
@@ -111,7 +107,7 @@ impl Mesh {
         }
     }
 
-    fn hosts_of_rules(&self, found: &mut Told) {
+    fn hosts_of_rules(&self, found: &mut Findings) {
         for object in self.store().destination_rules() {
             let host = self.host_of(&object.spec.host, &object.meta.namespace);
             if host.is_wildcard() || self.services().by_host(&host).next().is_some() || self.is_covered(&host)
@@ -125,7 +121,7 @@ impl Mesh {
     }
 
     /// Providers that Telemetry objects name and the mesh configuration does not define.
-    fn providers(&self, found: &mut Told) {
+    fn providers(&self, found: &mut Findings) {
         let defined = &self.settings().config.extension_providers;
         let is_known = |name: &str| defined.iter().any(|known| known.name.eq_ignore_ascii_case(name));
         for object in self.store().telemetries() {
@@ -149,7 +145,7 @@ impl Mesh {
     }
 
     /// The host `*` where sidecars would need it: there it is left out, since they have a rule for unknown hosts.
-    fn hosts_of_everything(&self, found: &mut Told) {
+    fn hosts_of_everything(&self, found: &mut Findings) {
         let store = self.store();
         let services = store.virtual_services().iter().filter(|object| {
             object.spec.gateways.is_empty()

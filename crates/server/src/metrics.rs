@@ -1,6 +1,7 @@
 //! Metrics by the names, labels and buckets that dashboards for istiod read (platform specification, section 3).
 //! Families with labels show nothing until something was counted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::{
@@ -46,6 +47,7 @@ pub struct Metrics {
     keys_fetched: IntCounter,
     keys_not_fetched: IntCounter,
     uptime: Gauge,
+    status: Vec<(model::Gauge, IntGauge)>,
 }
 
 impl Metrics {
@@ -157,6 +159,10 @@ impl Metrics {
                 "Objects left out, by kind and name.",
                 &["type", "name"],
             )?,
+            status: model::findings::GAUGES
+                .iter()
+                .map(|gauge| Ok((*gauge, new.gauge(gauge.name, gauge.help)?)))
+                .collect::<prometheus::Result<_>>()?,
             uptime: new.float_gauge("istiod_uptime_seconds", "Seconds since the control plane started.")?,
             registry,
         })
@@ -191,6 +197,13 @@ impl Metrics {
     pub fn holds(&self, n_services: usize, n_virtual_services: usize) {
         self.services.set(n_services as i64);
         self.virtual_services.set(n_virtual_services as i64);
+    }
+
+    /// What is amiss now, for the gauges of the push status.
+    pub fn found(&self, counted: &BTreeMap<model::Gauge, usize>) {
+        for (gauge, shown) in &self.status {
+            shown.set(counted.get(gauge).copied().unwrap_or(0) as i64);
+        }
     }
 
     /// An object of configuration came, changed or went.

@@ -1,10 +1,11 @@
 //! What a translator works with: the reader (facts, noted), the scope of the class, and the cache of pieces.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mesh::{MeshSettings, Reader};
-use model::Fingerprint;
+use mesh::{MeshSettings, Reader, Registry, Service};
+use model::{Findings, Fingerprint, Gauge};
 use prost::Name;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use scope::{ProxyClass, ProxyScope};
@@ -26,9 +27,21 @@ pub struct Context<'a> {
     pub scope: &'a ProxyScope,
     /// Input to bytes.
     pub cache: &'a dyn RenderCache,
+    /// What came up while inputs were gathered; what comes up while they are rendered is in the pieces.
+    pub findings: &'a RefCell<Findings>,
 }
 
 impl<'a> Context<'a> {
+    /// Tells the owner of an object, given as `Kind namespace/name`, of a field.
+    pub(crate) fn tell(&self, object: String, path: impl Into<String>, message: impl Into<String>) {
+        self.findings.borrow_mut().tell(object, path, message);
+    }
+
+    /// Counts something for a metric of the push status.
+    pub(crate) fn count(&self, gauge: Gauge, what: impl Into<String>) {
+        self.findings.borrow_mut().count(gauge, what);
+    }
+
     /// The class that is translated for.
     pub fn class(&self) -> &'a Arc<ProxyClass> {
         &self.scope.class
@@ -83,6 +96,15 @@ impl<'a> Context<'a> {
         });
         Resource { name: name.into(), piece }
     }
+}
+
+/// `Kind namespace/name` of the object that declares a service.
+pub(crate) fn declared_by(service: &Service) -> String {
+    let kind = match service.registry {
+        Registry::Kubernetes => "Service",
+        Registry::External => "ServiceEntry",
+    };
+    format!("{kind} {}/{}", service.namespace, service.object_name)
 }
 
 /// An encoded `google.protobuf.Any` of that type whose value is the concatenation of `parts`.

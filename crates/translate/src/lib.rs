@@ -26,6 +26,7 @@ pub mod secret;
 pub mod telemetry;
 pub mod tls;
 
+pub(crate) use context::declared_by;
 pub use context::{Context, RenderCache};
 pub use input::{Input, Piece, Reference, Rendered, Resource};
 pub use sealed::Sealed;

@@ -123,18 +123,24 @@ fn the_last_good_version_stays_until_there_is_a_better_one() {
 }
 
 #[test]
-fn a_route_to_a_service_that_is_not_there_is_told() {
+fn a_route_to_a_service_that_is_not_there_is_told_and_a_subset_declared_twice_is_counted() {
     let folder = Folder::new("nothing");
     folder.write("service.yaml", SERVICE);
     folder.write(
         "to-nothing.yaml",
         &virtual_service("to-nothing", "1s").replace("host: details", "host: absent"),
     );
+    for name in ["twice-a", "twice-b"] {
+        let subsets = "spec: {host: details, subsets: [{name: v1}]}";
+        let meta = format!("kind: DestinationRule\nmetadata: {{name: {name}, namespace: shop}}\n{subsets}\n");
+        folder.write(&format!("{name}.yaml"), &format!("apiVersion: networking.istio.io/v1\n{meta}"));
+    }
     let mut running = folder.control_plane().start().unwrap();
     running.wait_ready(LIMIT).unwrap();
+    assert!((running.metric("pilot_destrule_subsets").unwrap() - 1.0).abs() < 0.5);
     let page = running.debug("configz").unwrap();
-    let issue = page.as_array().unwrap().iter().find(|entry| entry["issue"].is_object()).unwrap();
-    assert_eq!(issue["issue"]["object"], "VirtualService shop/to-nothing");
+    let is_it = |entry: &&Value| entry["issue"]["object"] == "VirtualService shop/to-nothing";
+    let issue = page.as_array().unwrap().iter().find(is_it).unwrap();
     assert_eq!(issue["issue"]["path"], "spec.http[0].route[0].destination.host");
     assert!(running.log().contains("there is no service absent (the object is from to-nothing.yaml)"));
 }

@@ -13,7 +13,7 @@ fn found(objects: &[Value]) -> Vec<Issue> {
         "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "http", "port": 80}]}});
     let objects = objects.iter().chain([&good]);
     let store = objects.filter_map(|object| config::parse(object.clone(), "test").unwrap()).collect();
-    Mesh::build(store, Arc::new(Base::default())).dangling_references()
+    Mesh::build(store, Arc::new(Base::default())).findings().issues.into_iter().collect()
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {

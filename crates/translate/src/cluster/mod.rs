@@ -33,7 +33,7 @@ use envoy::cluster::cluster::{
 };
 use http_protocol::ProtocolOptions;
 use mesh::{Resolution, Service, TargetPort};
-use model::Protocol;
+use model::{Protocol, findings};
 use outbound::Purpose;
 use proto::envoy;
 use scope::ProxyType;
@@ -45,20 +45,20 @@ use crate::{Context, Resource, patch};
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let mut clusters = outbound::generate(ctx, Purpose::Calls);
     add_own(ctx, &mut clusters);
-    first_of_each_name(patch::clusters(ctx, clusters, Additions::Made))
+    first_of_each_name(ctx, patch::clusters(ctx, clusters, Additions::Made))
 }
 
 /// The clusters of calls alone: they depend on what [`scope::ProxyClass::outbound`] keeps of the class.
 pub fn outbound(ctx: &Context<'_>) -> Vec<Resource> {
     let clusters = outbound::generate(ctx, Purpose::Calls);
-    first_of_each_name(patch::clusters(ctx, clusters, Additions::LeftOut))
+    first_of_each_name(ctx, patch::clusters(ctx, clusters, Additions::LeftOut))
 }
 
 /// All others. Where one has the name of a cluster of calls, that one goes first.
 pub fn own(ctx: &Context<'_>) -> Vec<Resource> {
     let mut clusters = Vec::new();
     add_own(ctx, &mut clusters);
-    first_of_each_name(patch::clusters(ctx, clusters, Additions::Made))
+    first_of_each_name(ctx, patch::clusters(ctx, clusters, Additions::Made))
 }
 
 fn add_own(ctx: &Context<'_>, clusters: &mut Vec<Resource>) {
@@ -76,9 +76,15 @@ fn add_own(ctx: &Context<'_>, clusters: &mut Vec<Resource>) {
     }
 }
 
-fn first_of_each_name(mut clusters: Vec<Resource>) -> Vec<Resource> {
+fn first_of_each_name(ctx: &Context<'_>, mut clusters: Vec<Resource>) -> Vec<Resource> {
     let mut seen = std::collections::HashSet::with_capacity(clusters.len());
-    clusters.retain(|cluster| seen.insert(Arc::clone(&cluster.name)));
+    clusters.retain(|cluster| {
+        let is_first = seen.insert(Arc::clone(&cluster.name));
+        if !is_first {
+            ctx.count(findings::DUPLICATE_CLUSTERS, &*cluster.name);
+        }
+        is_first
+    });
     clusters
 }
 

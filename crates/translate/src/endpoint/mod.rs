@@ -19,7 +19,7 @@ mod network;
 mod tests;
 
 use mesh::Resolution;
-use model::Protocol;
+use model::{Protocol, findings};
 use proto::constraints::Violation;
 use proto::envoy;
 
@@ -75,6 +75,9 @@ pub fn generate(ctx: &Context<'_>, cluster: &str) -> Option<Resource> {
             let matched = PortMatch::Name(port.name.clone());
             let rule = rule.as_deref();
             let input = LocalitiesInput::select(ctx, service, port, name.subset, rule, matched);
+            if input.is_empty() {
+                ctx.count(findings::NO_INSTANCES, cluster);
+            }
             Some(if name.server_name { input.with_mutual_tls_only() } else { input })
         }
         None => None,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh::{MergedDestinationRule, Service, VirtualService};
-use model::{Host, Namespace, Protocol};
+use model::{Host, Namespace, Protocol, findings};
 use proto::envoy;
 use scope::EgressListener;
 
@@ -288,6 +288,7 @@ fn assign(
         for (host, service) in hosts.chain(group.services.iter().map(|host| (host, services.get(host)))) {
             let name = full_name(host, group.port);
             if !names.insert(name.clone()) {
+                duplicate(ctx, &group.routes, host, &name);
                 continue;
             }
             let domains = match service {
@@ -300,6 +301,9 @@ fn assign(
             };
             let mut free: Vec<String> = domains.all.clone();
             free.retain(is_free);
+            if free.len() < domains.all.len() {
+                ctx.count(findings::DUPLICATE_DOMAINS, &*name);
+            }
             if port == 0 && group.port != 80 {
                 // A proxy for every port can only tell them apart by the port in the host.
                 free.retain(|domain| domain.contains(':'));
@@ -318,4 +322,17 @@ fn assign(
         }
     }
     result
+}
+
+/// A VirtualService has a host that an older one has, which counts.
+fn duplicate(ctx: &Context<'_>, routes: &Routes, host: &Host, name: &str) {
+    ctx.count(findings::DUPLICATE_DOMAINS, name);
+    let Routes::VirtualServices(list) = routes else { return };
+    for of in list.iter().map(|selected| &selected.virtual_service) {
+        let index = of.hosts.iter().position(|known| known == host);
+        let path = index.map_or_else(|| "spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
+        let message =
+            format!("{host} is a host of an older VirtualService too, whose routes hold for sidecars");
+        ctx.tell(format!("VirtualService {}/{}", of.namespace, of.name), path, message);
+    }
 }

@@ -8,7 +8,7 @@ mod select;
 use std::sync::Arc;
 
 use mesh::{MergedDestinationRule, MeshSettings, MtlsMode, Resolution, Service, ServicePort};
-use model::Protocol;
+use model::{Protocol, findings};
 
 use super::client::ClientFacts;
 use super::dynamic_forward_proxy;
@@ -93,6 +93,7 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                 subset: None,
             };
             if default.endpoints.as_ref().is_some_and(LocalitiesInput::is_empty) {
+                ctx.count(findings::DNS_WITHOUT_ENDPOINTS, default.name());
                 continue;
             }
             clusters.push(ctx.resource(default.name(), &default));
@@ -101,6 +102,8 @@ pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
                 let passes = passes_through(subset.traffic_policy.as_ref());
                 let resolved = endpoints(ctx, service, port, rule.as_deref(), &subset.name);
                 if resolved.as_ref().is_some_and(LocalitiesInput::is_empty) && !passes {
+                    let name = purpose.name(port.number, &subset.name, &service.host);
+                    ctx.count(findings::DNS_WITHOUT_ENDPOINTS, name);
                     continue;
                 }
                 let of_subset = OutboundClusterInput {

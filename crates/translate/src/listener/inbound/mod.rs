@@ -13,10 +13,11 @@ mod stat_prefix;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use mesh::{MtlsMode, OwnService, WorkloadMtls};
-use model::Protocol;
+use model::{Protocol, findings};
 use proto::envoy;
 use proto::wkt::Duration;
 use scope::{InterceptionMode, ProxyType};
@@ -28,7 +29,7 @@ use crate::policy_filters::PolicyFilters;
 use crate::route::{self, InboundRoute};
 use crate::telemetry::{self, Direction};
 use crate::tls::{self, ServerStack};
-use crate::{Context, Resource, Sealed};
+use crate::{Context, Resource, Sealed, declared_by};
 
 /// The listener that redirected traffic arrives at.
 const VIRTUAL_INBOUND: &str = "virtualInbound";
@@ -113,7 +114,13 @@ fn select(ctx: &Context<'_>) -> (Option<InboundListener>, Vec<InboundListener>) 
     if entries.is_empty() {
         let own = by_age(&class.own_services);
         for own in own.into_iter().filter(|own| !is_reserved(ctx, None, own.target_port)) {
-            sets.entry(own.target_port).or_insert_with(|| chains.of_service(own));
+            match sets.entry(own.target_port) {
+                Entry::Vacant(free) => {
+                    free.insert(chains.of_service(own));
+                }
+                Entry::Occupied(taken) if taken.get().protocol != own.port.protocol => conflicting(ctx, own),
+                Entry::Occupied(_) => {}
+            }
         }
     }
     for entry in entries {
@@ -143,6 +150,17 @@ fn select(ctx: &Context<'_>) -> (Option<InboundListener>, Vec<InboundListener>) 
     all.extend(undeclared.map(|port| chains.passthrough(Some(*port))));
     all.extend(sets.into_values());
     (Some(listener(ctx, &shared, all)), bound)
+}
+
+/// A younger service says something else of a port of the workload than the one that counts.
+fn conflicting(ctx: &Context<'_>, own: &OwnService) {
+    let service = &own.service;
+    ctx.count(findings::CONFLICTING_INBOUND, format!("{}:{}", service.host, own.target_port));
+    let message = format!(
+        "an older service says that port {} of the same workload speaks another protocol, and that holds",
+        own.target_port
+    );
+    ctx.tell(declared_by(service), "spec.ports", message);
 }
 
 fn listener(ctx: &Context<'_>, shared: &Arc<Shared>, sets: Vec<ChainSet>) -> InboundListener {

@@ -44,7 +44,7 @@ impl Entries {
     }
 
     /// Adds the chains of a service port that speaks `declared`. `protocol` is what the listener speaks if it is the
-    /// first one there.
+    /// first one there. Whether all of them could be taken in.
     pub(crate) fn add(
         &mut self,
         bind: Bind,
@@ -52,36 +52,47 @@ impl Entries {
         declared: Protocol,
         protocol: Protocol,
         chains: Vec<Chain>,
-    ) {
+    ) -> bool {
         let key = (bind.primary().to_owned(), port);
         let entry = Entry { bind, port, protocol, locked: false, chains };
         let Some(existing) = self.0.get_mut(&key) else {
             self.0.insert(key, entry);
-            return;
+            return true;
         };
-        if existing.locked || shares_badly(declared, existing.protocol) {
-            return;
+        if existing.locked {
+            return true;
+        }
+        if shares_badly(declared, existing.protocol) {
+            return false;
         }
         match (kind(existing.protocol), kind(declared)) {
-            (Kind::Http | Kind::Sniffed, Kind::Http) | (Kind::Sniffed, Kind::Sniffed) => {}
-            (Kind::Http, Kind::Sniffed) => *existing = entry,
+            (Kind::Http | Kind::Sniffed, Kind::Http) | (Kind::Sniffed, Kind::Sniffed) => true,
+            (Kind::Http, Kind::Sniffed) => {
+                *existing = entry;
+                true
+            }
             (Kind::Tcp | Kind::Sniffed, Kind::Tcp) => existing.merge(entry.chains),
             (Kind::Tcp, Kind::Http | Kind::Sniffed) | (Kind::Http, Kind::Tcp) => {
-                existing.merge(entry.chains);
+                let all = existing.merge(entry.chains);
                 existing.protocol = Protocol::Unsupported;
+                all
             }
         }
     }
 }
 
 impl Entry {
-    /// Takes the chains that can be told apart from those it has.
-    fn merge(&mut self, chains: Vec<Chain>) {
+    /// Takes the chains that can be told apart from those it has. Whether these were all.
+    fn merge(&mut self, chains: Vec<Chain>) -> bool {
+        let mut all = true;
         for chain in chains {
-            if !self.chains.iter().any(|known| known.conflicts_with(&chain)) {
+            if self.chains.iter().any(|known| known.conflicts_with(&chain)) {
+                all = false;
+            } else {
                 self.chains.push(chain);
             }
         }
+        all
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh::{EndpointAddress, Resolution, Service, ServicePort, UNSPECIFIED_V4, VirtualService};
-use model::{Host, Protocol};
+use model::{Host, Protocol, findings};
 use proto::istio::networking::CaptureMode;
 use scope::{EgressListener, InterceptionMode};
 
@@ -15,7 +15,7 @@ use super::stream_port::StreamPort;
 use super::{tcp, tls};
 use crate::listener::address::UNIX_PREFIX;
 use crate::listener::tcp_route::Origin;
-use crate::{Context, route};
+use crate::{Context, declared_by, route};
 
 /// All outbound listeners of services, in the order of their names.
 pub(crate) fn entries(ctx: &Context<'_>) -> impl Iterator<Item = Entry> {
@@ -139,7 +139,20 @@ impl Builder<'_, '_> {
             chain.sniffed_http = true;
             chains.push(chain);
         }
-        self.entries.add(bind, port, protocol, protocol, chains);
+        let place = bind.primary().to_owned();
+        let is_tcp = protocol.is_tcp();
+        if !self.entries.add(bind, port, protocol, protocol, chains) && is_tcp {
+            self.conflicting(service, &place, port);
+        }
+    }
+
+    /// Connections to a service cannot be told from those to an older one.
+    fn conflicting(&self, service: &Service, place: &str, port: u32) {
+        self.ctx.count(findings::CONFLICTING_OUTBOUND, format!("{place}_{port}"));
+        let message = format!(
+            "connections to port {port} of {place} cannot be told from those to an older service, and go there"
+        );
+        self.ctx.tell(declared_by(service), "spec.ports", message);
     }
 
     fn tcp_chains(
