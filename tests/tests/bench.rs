@@ -53,3 +53,12 @@ fn proxies_come_back_to_a_control_plane_that_was_killed() {
         assert_eq!(figures.get("refused_n"), Some(0.0), "{}", figures.line());
     }
 }
+
+#[test]
+fn the_benchmark_of_the_authority_is_issued_all_that_it_asks_for() {
+    let all = run("ca");
+    assert_eq!(all.len(), 2);
+    for figures in all {
+        assert_eq!(figures.get("issued_n"), Some(400.0), "{}", figures.line());
+    }
+}

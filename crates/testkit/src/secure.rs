@@ -11,7 +11,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ca::{Csr, PrivateKey};
+use ca::{Authority, Csr, PrivateKey};
 use hyper_util::rt::TokioIo;
 use proto::istio::certificates::{IstioCertificateRequest, IstioCertificateResponse};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -19,14 +19,16 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use server::KeyKind;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
+
+pub use server::KeyKind;
+pub use tonic::transport::Channel;
 
 /// A key with its certificates, both as PEM.
 #[derive(Clone, Debug)]
@@ -96,6 +98,19 @@ pub fn new_request(kind: KeyKind) -> Result<(String, IstioCertificateRequest)> {
     let key = server::generate_key(kind).context("no randomness")?;
     let csr = Csr::request(&PrivateKey::from_pem(&key)?)?;
     Ok((key, IstioCertificateRequest { csr, ..Default::default() }))
+}
+
+/// The files of a new authority with its own root, in the form of `cacerts`.
+pub fn plugged_in(kind: KeyKind) -> Result<Vec<(&'static str, String)>> {
+    let key = server::generate_key(kind).context("no randomness")?;
+    let at = server::moment().context("no randomness")?;
+    let certificate = Authority::self_signed(&PrivateKey::from_pem(&key)?, "corp", 86_400, at)?;
+    Ok(vec![
+        ("ca-cert.pem", certificate.clone()),
+        ("ca-key.pem", key),
+        ("cert-chain.pem", certificate.clone()),
+        ("root-cert.pem", certificate),
+    ])
 }
 
 /// Somebody who signs tokens.

@@ -14,7 +14,7 @@ use super::probe::{Moved, Seen};
 use super::stage::{Bench, LIMIT, Stage};
 
 /// Names of all cases, in the order of `all`.
-pub const NAMES: &[&str] = &["startup", "B1", "B2", "B3", "B6", "B7", "B8", "B11", "B12", "B15", "B16"];
+pub const NAMES: &[&str] = &["startup", "B1", "B2", "B3", "B6", "B7", "B8", "B9", "B11", "B12", "B15", "B16"];
 
 /// Runs one case.
 pub fn run(bench: &Bench, name: &str) -> Result<Vec<Figures>> {
@@ -26,6 +26,7 @@ pub fn run(bench: &Bench, name: &str) -> Result<Vec<Figures>> {
         "B6" => storm(bench)?,
         "B7" => slopes(bench)?,
         "B8" => memory(bench)?,
+        "B9" | "ca" => super::authority::measure(bench)?,
         "B11" => vec![ready(bench)?],
         "B12" => vec![footprint(bench)?],
         "B15" => vec![slow_readers(bench)?],

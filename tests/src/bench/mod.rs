@@ -1,6 +1,7 @@
 //! Benchmarks from outside: a mesh over files or a real API server, a control plane as a process, a swarm in front of
 //! it. `cargo xtask bench` runs them; a test runs them small.
 
+mod authority;
 pub mod cases;
 mod figures;
 pub mod mesh;

@@ -2,6 +2,7 @@
 //! What it costs is read from `/proc`, from outside.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -28,7 +29,9 @@ pub struct Plane {
 struct Own {
     binary: PathBuf,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     addresses: Addresses,
+    secure: Option<SocketAddr>,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -70,7 +73,9 @@ impl Plane {
         let own = Own {
             binary: binary.to_path_buf(),
             flags: world.flags(),
+            environment: Vec::new(),
             addresses,
+            secure: None,
             log: below.join("control-plane.log"),
             process: None,
         };
@@ -81,6 +86,16 @@ impl Plane {
     pub fn standing(target: &str, pid: u32) -> Self {
         let target = if target.contains("://") { target.to_owned() } else { format!("http://{target}") };
         Self { target, pid, own: None }
+    }
+
+    /// Lets our own serve over TLS there, with these variables in its environment.
+    #[must_use]
+    pub fn secured(mut self, address: SocketAddr, environment: Vec<(String, String)>) -> Self {
+        if let Some(own) = &mut self.own {
+            own.secure = Some(address);
+            own.environment = environment;
+        }
+        self
     }
 
     /// Where it serves ADS.
@@ -95,13 +110,14 @@ impl Plane {
         };
         let Addresses { grpc, http, monitoring } = own.addresses;
         let mut command = Command::new(&own.binary);
-        command.arg("discovery").args(&own.flags);
+        command.arg("discovery").args(&own.flags).envs(own.environment.iter().cloned());
+        let secure = own.secure.map(|address| address.to_string()).unwrap_or_default();
         command.args(["--grpcAddr", &grpc.to_string(), "--httpAddr", &http.to_string()]);
         command.args([
             "--monitoringAddr",
             &monitoring.to_string(),
             "--secureGRPCAddr",
-            "",
+            &secure,
             "--httpsAddr",
             "",
         ]);

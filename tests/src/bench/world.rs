@@ -64,6 +64,14 @@ impl World {
         }
     }
 
+    /// The API server, where there is one.
+    pub fn client(&self) -> Option<&Client> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::Cluster { client, .. } => Some(client),
+        }
+    }
+
     /// Flags by which our own control plane reads it.
     pub fn flags(&self) -> Vec<String> {
         match &self.place {

@@ -13,7 +13,7 @@ use tests::bench::{Bench, cases};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {
-    /// Cases: startup, B1, B2, B3, B6, B7, B8, B11, B12, B15, B16, or all.
+    /// Cases: startup, B1, B2, B3, B6, B7, B8, B9 (or ca), B11, B12, B15, B16, or all.
     #[arg(required = true)]
     cases: Vec<String>,
     /// Keep the mesh in an API server of its own; without this in a folder. `startup` always does.

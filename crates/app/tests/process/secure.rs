@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use server::{KeyKind, generate_key, moment};
+use server::KeyKind;
 use testkit::cluster::{Cluster, binaries, objects};
 use testkit::control_plane::ControlPlane;
-use testkit::secure::{TokenIssuer, connect, create_certificate, new_request};
+use testkit::secure::{TokenIssuer, connect, create_certificate, new_request, plugged_in};
 use testkit::wait;
 
 use crate::{Folder, LIMIT, binary};
@@ -31,19 +31,6 @@ async fn sign(address: SocketAddr, roots: &str, token: &str) -> Vec<String> {
     };
     let (_, request) = new_request(KeyKind::P256).unwrap();
     create_certificate(&channel, Some(token), request).await.unwrap()
-}
-
-/// The files of a new authority in the form of `cacerts`.
-fn plugged_in() -> Vec<(&'static str, String)> {
-    let key = generate_key(KeyKind::P256).unwrap();
-    let private = ca::PrivateKey::from_pem(&key).unwrap();
-    let certificate = ca::Authority::self_signed(&private, "corp", 86_400, moment().unwrap()).unwrap();
-    vec![
-        ("ca-cert.pem", certificate.clone()),
-        ("ca-key.pem", key),
-        ("cert-chain.pem", certificate.clone()),
-        ("root-cert.pem", certificate),
-    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +64,7 @@ async fn broken_plugged_in_material_stops_a_start_and_leaves_a_running_process_a
     let folder = Folder::new("plugged-in");
     let cacerts = folder.path().join("cacerts");
     fs::create_dir_all(&cacerts).unwrap();
-    let files = plugged_in();
+    let files = plugged_in(KeyKind::P256).unwrap();
     for (name, text) in &files[..3] {
         fs::write(cacerts.join(name), text).unwrap();
     }
@@ -94,14 +81,14 @@ async fn broken_plugged_in_material_stops_a_start_and_leaves_a_running_process_a
     };
     assert!(refused(&plane).contains("root-cert.pem is missing"));
     let (name, root) = &files[3];
-    fs::write(cacerts.join(name), &plugged_in()[3].1).unwrap();
+    fs::write(cacerts.join(name), &plugged_in(KeyKind::P256).unwrap()[3].1).unwrap();
     assert!(refused(&plane).contains("does not lead to any of the roots"));
     fs::write(cacerts.join(name), root).unwrap();
     let mut running = plane.start().unwrap();
     running.wait_ready(LIMIT).unwrap();
     let reply = sign(plane.secure.unwrap(), root, &tokens.token("shop", "web")).await;
     assert_eq!(reply.last(), Some(root));
-    fs::write(cacerts.join("ca-key.pem"), &plugged_in()[1].1).unwrap();
+    fs::write(cacerts.join("ca-key.pem"), &plugged_in(KeyKind::P256).unwrap()[1].1).unwrap();
     let alarm = "citadel_server_ca_reload_failure_count";
     wait::until("the alarm", LIMIT, || Ok((running.metric(alarm)? >= 1.0).then_some(()))).unwrap();
     let reply = sign(plane.secure.unwrap(), root, &tokens.token("shop", "web")).await;
