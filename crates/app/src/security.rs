@@ -24,7 +24,7 @@ use crate::state::State;
 
 use kubernetes::RootSecret;
 pub(crate) use settings::Settings;
-use upkeep::{Origin, Upkeep};
+use upkeep::{Origin, Rotation, Upkeep};
 
 /// What is served over TLS.
 pub(crate) struct Secure {
@@ -110,7 +110,7 @@ async fn start(
         metrics,
         takes_new_roots: settings.takes_new_roots,
         root_lifetime: settings.root_lifetime,
-        grace_percent: settings.grace_percent,
+        rotation: settings.rotation,
     };
     tokio::spawn(upkeep.run());
     let serving = ServingCertificate { hosts, lifetime: settings.serving_lifetime };
@@ -159,7 +159,10 @@ impl Settings {
         }
         Ok(match (&self.root_folder, client) {
             (Some(folder), _) => Origin::Folder(folder.clone()),
-            (None, Some(client)) => Origin::Secret(RootSecret { client, namespace: namespace.to_owned() }),
+            (None, Some(client)) => {
+                let (namespace, in_cacerts) = (namespace.to_owned(), self.root_in_cacerts);
+                Origin::Secret(RootSecret { client, namespace, in_cacerts })
+            }
             (None, None) => {
                 tracing::warn!(scope = "ca", "the root is kept nowhere; set --caRootFolder to keep it");
                 Origin::Memory
@@ -179,9 +182,12 @@ impl Settings {
     }
 }
 
-/// What operators plugged in.
+/// What operators plugged in. A root of our own that is mounted there is none of theirs.
 fn plugged_in(folder: &Path) -> Result<Option<Material>> {
     let files = file_io::read_flat(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    if files.contains_key(kubernetes::GENERATED) {
+        return Ok(None);
+    }
     Material::from_files(&files)
         .with_context(|| format!("the CA material in {} is not complete", folder.display()))
 }

@@ -94,7 +94,8 @@ pub async fn write_secret(
     }
 }
 
-/// Makes a ConfigMap hold one key with this text, and leaves what else it holds. False if its namespace is going.
+/// Makes a ConfigMap hold one key with this text, and leaves what else it holds. False if its namespace is going, or if
+/// somebody else wrote it meanwhile. Reads, creates and updates, which is all that istiod's roles allow.
 pub async fn keep_config_map(
     client: &Client,
     namespace: &str,
@@ -103,33 +104,29 @@ pub async fn keep_config_map(
     text: &str,
 ) -> Result<bool, RequestError> {
     let collection = format!("/api/v1/namespaces/{namespace}/configmaps");
-    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {key: text},
-                        "metadata": {"name": name, "namespace": namespace,
-                                     "labels": {"istio.io/config": "true"}}});
-    let created = send(client, Request::post(collection.as_str()), Some(&object)).await;
-    let outcome = match created {
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            let patch = Request::patch(format!("{collection}/{name}"))
-                .header(http::header::CONTENT_TYPE, "application/merge-patch+json")
-                .body(
-                    json!({"data": {key: text}, "metadata": {"labels": {"istio.io/config": "true"}}})
-                        .to_string()
-                        .into_bytes(),
-                )
-                .map_err(kube::Error::HttpError)?;
-            client.request::<Value>(patch).await
+    let path = format!("{collection}/{name}");
+    let outcome = match send(client, Request::get(path.as_str()), None).await {
+        Ok(mut stored) => {
+            stored["data"][key] = text.into();
+            stored["metadata"]["labels"]["istio.io/config"] = "true".into();
+            send(client, Request::put(path), Some(&stored)).await
         }
-        other => other,
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {key: text},
+                                "metadata": {"name": name, "namespace": namespace,
+                                             "labels": {"istio.io/config": "true"}}});
+            send(client, Request::post(collection), Some(&object)).await
+        }
+        Err(error) => Err(error),
     };
     match outcome {
         Ok(_) => Ok(true),
         // Nothing can be made any more in a namespace that is being deleted.
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
-            if status.code == 404 || status.message.contains("being terminated") {
-                Ok(false)
-            } else {
-                Err(kube::Error::Api(status).into())
-            }
+        Err(kube::Error::Api(status))
+            if matches!(status.code, 404 | 409)
+                || status.code == 403 && status.message.contains("being terminated") =>
+        {
+            Ok(false)
         }
         Err(error) => Err(error.into()),
     }

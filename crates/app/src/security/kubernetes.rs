@@ -15,8 +15,13 @@ use tokio::sync::watch;
 
 use crate::state::State;
 
-/// The Secret of a root of our own, and its type.
-const ROOT_SECRET: (&str, &str) = ("istio-ca-secret", "istio.io/ca-root");
+/// Secrets of a root of our own: the usual one, and the one that istiod takes for a new root under
+/// `USE_CACERTS_FOR_SELF_SIGNED_CA`, which is where plugged-in material is mounted from.
+const ROOT_SECRET: &str = "istio-ca-secret";
+const CACERTS_SECRET: &str = "cacerts";
+const ROOT_SECRET_TYPE: &str = "istio.io/ca-root";
+/// The key by which a Secret `cacerts` says that no operator wrote it.
+pub(super) const GENERATED: &str = "istio-generated";
 /// The lock of who writes the ConfigMaps.
 pub(crate) const LOCK: &str = "istio-namespace-controller-election";
 const KEY: &str = "root-cert.pem";
@@ -32,25 +37,46 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct RootSecret {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// `USE_CACERTS_FOR_SELF_SIGNED_CA`: a new root goes into the Secret `cacerts`.
+    pub(crate) in_cacerts: bool,
+}
+
+/// Which Secret was read, and which version of it.
+pub(crate) struct ReadSecret {
+    name: &'static str,
+    stored: StoredSecret,
 }
 
 impl RootSecret {
-    /// What is kept there, and over which version of it one may write.
-    pub(crate) async fn read(&self) -> anyhow::Result<(Option<Material>, Option<StoredSecret>)> {
-        let stored = read_secret(&self.client, &self.namespace, ROOT_SECRET.0).await?;
-        let material = stored.as_ref().and_then(|secret| Material::from_root_secret(&secret.data));
-        Ok((material, stored))
+    /// What is kept there, and over which version of it one may write. A Secret `istio-ca-secret` always goes first.
+    pub(crate) async fn read(&self) -> anyhow::Result<(Option<Material>, Option<ReadSecret>)> {
+        let names = if self.in_cacerts { &[ROOT_SECRET, CACERTS_SECRET][..] } else { &[ROOT_SECRET] };
+        for name in names.iter().copied() {
+            if let Some(stored) = read_secret(&self.client, &self.namespace, name).await? {
+                let material = Material::from_root_secret(&stored.data);
+                return Ok((material, Some(ReadSecret { name, stored })));
+            }
+        }
+        Ok((None, None))
     }
 
     /// Keeps this instead. False if somebody was faster, whose root then counts.
-    pub(crate) async fn write(
-        &self,
-        material: &Material,
-        over: Option<&StoredSecret>,
-    ) -> anyhow::Result<bool> {
-        let data = material.to_root_secret();
-        let (name, kind) = ROOT_SECRET;
-        Ok(write_secret(&self.client, &self.namespace, name, kind, &data, over).await?)
+    pub(crate) async fn write(&self, material: &Material, over: Option<&ReadSecret>) -> anyhow::Result<bool> {
+        let usual = if self.in_cacerts { CACERTS_SECRET } else { ROOT_SECRET };
+        let name = over.map_or(usual, |read| read.name);
+        let mut data = material.to_root_secret();
+        if name == CACERTS_SECRET {
+            if over.is_some_and(|read| !read.stored.data.contains_key(GENERATED)) {
+                anyhow::bail!("the Secret {name} is an operator's own and is not written over");
+            }
+            // Complete, so that it can be mounted as plugged-in material.
+            for key in ["cert-chain.pem", "root-cert.pem"] {
+                data.insert(key.to_owned(), material.certificate.clone().into_bytes());
+            }
+            data.insert(GENERATED.to_owned(), Vec::new());
+        }
+        let over = over.map(|read| &read.stored);
+        Ok(write_secret(&self.client, &self.namespace, name, ROOT_SECRET_TYPE, &data, over).await?)
     }
 }
 

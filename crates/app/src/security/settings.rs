@@ -10,6 +10,7 @@ use ca::{Lifetimes, ServiceAccount, TokenRule};
 use serde_json::Value;
 use server::{DebugAccess, Gate};
 
+use super::Rotation;
 use crate::features::Source;
 
 /// Settings of the CA and of authentication.
@@ -35,8 +36,10 @@ pub(crate) struct Settings {
     pub(crate) audiences: Vec<String>,
     /// `ISTIO_MULTIROOT_MESH`
     pub(crate) takes_new_roots: bool,
-    /// `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE`
-    pub(crate) grace_percent: i64,
+    /// `USE_CACERTS_FOR_SELF_SIGNED_CA`
+    pub(crate) root_in_cacerts: bool,
+    /// When a root of our own is renewed.
+    pub(super) rotation: Rotation,
     /// `PILOT_CA_CERT_CONFIGMAP`
     pub(crate) root_config_map: String,
     /// `PILOT_ENABLE_XDS_IDENTITY_CHECK`
@@ -80,6 +83,8 @@ impl Settings {
         let authenticate_plaintext = flag("XDS_AUTH_PLAINTEXT", false);
         let debug_on_http = flag("ENABLE_DEBUG_ON_HTTP", true);
         let debug_by_namespace = flag("ENABLE_DEBUG_ENDPOINT_AUTH", true);
+        let root_in_cacerts = flag("USE_CACERTS_FOR_SELF_SIGNED_CA", false);
+        let jitter = flag("CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR", true);
         let mut seconds = |name: &str, default: u64| {
             let mut value = Duration::from_secs(default);
             source.duration(name, &mut value);
@@ -94,6 +99,7 @@ impl Settings {
         source.number("CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", &mut root_key_bits);
         let mut grace_percent = 20_i64;
         source.number("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", &mut grace_percent);
+        let interval = interval(&mut source, "CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL");
         let mut text = |name: &str, default: &str| {
             let mut value = default.to_owned();
             source.text(name, &mut value);
@@ -129,7 +135,8 @@ impl Settings {
             token_rule,
             audiences,
             takes_new_roots,
-            grace_percent: grace_percent.clamp(0, 100),
+            root_in_cacerts,
+            rotation: Rotation { interval, grace_percent: grace_percent.clamp(0, 100), jitter },
             root_config_map,
             check_nodes,
             authenticate,
@@ -152,6 +159,17 @@ impl Settings {
         namespaces.push(namespace.to_owned());
         DebugAccess { gate: Some(Arc::clone(gate)), namespaces, everybody: !self.debug_by_namespace }
     }
+}
+
+/// How often the root is looked at: an hour unless set; zero or less means never.
+fn interval(source: &mut Source<'_>, name: &str) -> Option<Duration> {
+    let text = (source.variable)(name).unwrap_or_default();
+    if text.trim_start().starts_with('-') && crate::features::parse_duration(&text.trim()[1..]).is_some() {
+        return None;
+    }
+    let mut interval = Duration::from_hours(1);
+    source.duration(name, &mut interval);
+    (!interval.is_zero()).then_some(interval)
 }
 
 /// The parts of a list, without blanks and empty ones.

@@ -3,20 +3,23 @@
 //! (platform specification, 5.2). What is broken leaves the old in force, and a metric moves.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ca::{Authority, Material, PrivateKey};
-use kube_io::StoredSecret;
 use server::{AuthorityHolder, CertificateMetrics, KeyKind, generate_key, moment};
 
-use super::kubernetes::RootSecret;
+use super::kubernetes::{ReadSecret, RootSecret};
 use super::{Settings, plugged_in};
 
 /// How often files are looked at.
 const FILES: Duration = Duration::from_secs(1);
 /// How often what is kept elsewhere is.
 const ELSEWHERE: Duration = Duration::from_mins(1);
+/// No pause is shorter.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// How often one tries to write a root when others write it as well.
+const ATTEMPTS: usize = 5;
 /// The pause after a request that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -33,7 +36,7 @@ pub(super) enum Origin {
 }
 
 /// Over which version one may write.
-type Version = Option<StoredSecret>;
+type Version = Option<ReadSecret>;
 
 impl Origin {
     /// The material, made anew where there is none yet.
@@ -76,7 +79,7 @@ impl Origin {
         }
     }
 
-    async fn write(&self, material: &Material, over: Option<&StoredSecret>) -> Result<bool> {
+    async fn write(&self, material: &Material, over: Option<&ReadSecret>) -> Result<bool> {
         match self {
             Self::PluggedIn(_) => Ok(false),
             Self::Secret(secret) => secret.write(material, over).await,
@@ -109,18 +112,45 @@ pub(super) struct Upkeep {
     /// `ISTIO_MULTIROOT_MESH`
     pub(super) takes_new_roots: bool,
     pub(super) root_lifetime: i64,
+    pub(super) rotation: Rotation,
+}
+
+/// When a root of our own is looked at, and from when on it is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rotation {
+    /// `CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL`; `None` means that it is never renewed.
+    pub(super) interval: Option<Duration>,
     /// `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE`
     pub(super) grace_percent: i64,
+    /// `CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR`: the first look comes at a random moment of the first interval,
+    /// so that replicas that start together do not all write at once.
+    pub(super) jitter: bool,
+}
+
+impl Rotation {
+    /// When to look first; `random` are any bytes.
+    fn first(&self, now: Instant, random: [u8; 16]) -> Option<Instant> {
+        let interval = self.interval?;
+        let part = f64::from(u16::from_le_bytes([random[0], random[1]])) / f64::from(u16::MAX);
+        Some(now + if self.jitter { interval.mul_f64(part) } else { interval })
+    }
 }
 
 impl Upkeep {
     /// Goes on until dropped.
     pub(super) async fn run(mut self) {
-        let pause = if matches!(self.origin, Origin::Secret(_)) { ELSEWHERE } else { FILES };
+        let at_most = if matches!(self.origin, Origin::Secret(_)) { ELSEWHERE } else { FILES };
+        let pause = self.rotation.interval.map_or(at_most, |interval| interval.clamp(SHORTEST, at_most));
+        let random = moment().map(|at| at.serial).unwrap_or_default();
+        let mut renewal = self.rotation.first(Instant::now(), random);
         let mut told = String::new();
         loop {
             tokio::time::sleep(pause).await;
-            match self.look().await {
+            let renews = renewal.is_some_and(|at| at <= Instant::now());
+            if renews {
+                renewal = self.rotation.interval.map(|interval| Instant::now() + interval);
+            }
+            match self.look(renews).await {
                 Ok(()) => told.clear(),
                 Err(error) => {
                     let message = format!("{error:#}");
@@ -134,31 +164,38 @@ impl Upkeep {
         }
     }
 
-    async fn look(&mut self) -> Result<()> {
-        let at = moment().context("there is no randomness")?;
-        let (found, version) = self.origin.read().await?;
-        if let Some(found) = found.filter(|found| *found != self.material) {
-            let next = Authority::new(&found, at.now)?;
-            self.admit(&next)?;
-            tracing::info!(scope = "ca", "changed CA material is in force");
-            self.holder.replace(next);
-            self.material = found;
-        }
-        let Some(current) = self.holder.current() else { return Ok(()) };
-        self.metrics.root_runs_out(current.roots_expire(), at.now);
-        let is_ours = !matches!(self.origin, Origin::PluggedIn(_));
-        if is_ours && current.is_due(at.now, self.grace_percent) {
+    /// Takes over what has changed, and renews the root if that is to be done now and it is due.
+    async fn look(&mut self, renews: bool) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let at = moment().context("there is no randomness")?;
+            let (found, version) = self.origin.read().await?;
+            if let Some(found) = found.filter(|found| *found != self.material) {
+                let next = Authority::new(&found, at.now)?;
+                self.admit(&next)?;
+                tracing::info!(scope = "ca", "changed CA material is in force");
+                self.holder.replace(next);
+                self.material = found;
+            }
+            let Some(current) = self.holder.current() else { return Ok(()) };
+            self.metrics.root_runs_out(current.roots_expire(), at.now);
+            let is_ours = !matches!(self.origin, Origin::PluggedIn(_));
+            if !renews || !is_ours || !current.is_due(at.now, self.rotation.grace_percent) {
+                return Ok(());
+            }
+            // The same name and key: whoever has the old root only believes what the new one signs, and the reverse.
             let certificate = current.renewed(self.root_lifetime, at)?;
             let next = Material { certificate, key: self.material.key.clone(), ..Material::default() };
             let authority = Authority::new(&next, at.now)?;
-            // Where another replica was faster, its root is read the next time.
             if self.origin.write(&next, version.as_ref()).await? {
                 tracing::info!(scope = "ca", "the root is renewed with the same key");
+                self.metrics.root_runs_out(authority.roots_expire(), at.now);
                 self.holder.replace(authority);
                 self.material = next;
+                return Ok(());
             }
+            // Another replica was faster: its root is read at once.
         }
-        Ok(())
+        anyhow::bail!("the root could not be renewed: others write its Secret again and again")
     }
 
     /// Whether plugged-in roots may come into force: workloads would not know a root that is new to them.

@@ -9,6 +9,7 @@ mod command_line;
 mod credentials;
 mod envoys;
 mod inject;
+mod rotation;
 mod secure;
 mod webhook;
 

@@ -38,6 +38,12 @@ impl ServingCertificate {
     }
 }
 
+/// How long to wait for that moment; the clock may be set meanwhile, so it is looked at now and then.
+fn until(due: i64) -> Duration {
+    let seconds = due.saturating_sub(now()).max(1);
+    TICK.min(Duration::from_secs(seconds.unsigned_abs()))
+}
+
 /// Serves a certificate of the authority in force for as long as there are authorities to come.
 pub async fn keep_serving_certificate(
     what: ServingCertificate,
@@ -57,7 +63,7 @@ pub async fn keep_serving_certificate(
                     tracing::info!(scope = "ca", "serving certificate issued for {}", what.hosts.join(", "));
                 }
                 Err(error) => {
-                    due = 0;
+                    due = now() + TICK.as_secs() as i64;
                     tracing::error!(scope = "ca", "no serving certificate: {error}");
                 }
             }
@@ -67,7 +73,7 @@ pub async fn keep_serving_certificate(
                 Ok(()) => true,
                 Err(_) => return,
             },
-            () = tokio::time::sleep(TICK) => false,
+            () = tokio::time::sleep(until(due)) => false,
         };
     }
 }
