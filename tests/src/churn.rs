@@ -158,8 +158,10 @@ impl Churn {
             self.broken.remove(&key(&object));
             return Ok("deletions");
         }
-        let is_broken = objects::custom_kinds().contains(&kind) && random.one_in(10);
-        let content = if is_broken { specs::bad(random) } else { specs::content(kind, random) };
+        let is_bad = objects::custom_kinds().contains(&kind) && random.one_in(10);
+        let content = if is_bad { specs::bad(random) } else { specs::content(kind, random) };
+        let is_broken =
+            is_bad || content.pointer("/data/mesh").is_some_and(|mesh| *mesh == specs::BROKEN_MESH);
         let object = specs::object(kind, namespace, name, content, random);
         if kind.is_namespaced() {
             let bare = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});

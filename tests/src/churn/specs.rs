@@ -8,6 +8,8 @@ use super::random::Random;
 
 /// The namespaces that objects live in.
 pub(super) const NAMESPACES: [&str; 5] = ["shop", "town", "port", "fort", "istio-system"];
+/// A mesh configuration that does not parse.
+pub(super) const BROKEN_MESH: &str = "no: such: mesh";
 const APPS: [&str; 6] = ["till", "shelf", "bank", "mint", "dock", "gate"];
 
 /// A name for an object of a kind.
@@ -82,7 +84,7 @@ pub(super) fn content(kind: Kind, random: &mut Random) -> Value {
         }
         Kind::ConfigMap => json!({"data": {"mesh": random.of(&[
             "accessLogFile: /dev/stdout\n", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n", "{}\n",
-            "discoverySelectors:\n- matchLabels: {mesh: \"yes\"}\n", "no: such: mesh",
+            "discoverySelectors:\n- matchLabels: {mesh: \"yes\"}\n", BROKEN_MESH,
         ])}}),
         Kind::Ingress => {
             json!({"spec": {"ingressClassName": "istio", "rules": [{"host": host(random), "http": {
