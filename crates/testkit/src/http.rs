@@ -70,6 +70,15 @@ impl Request {
         stream.set_read_timeout(Some(self.limit))?;
         stream.set_write_timeout(Some(self.limit))?;
         stream.set_nodelay(true)?;
+        self.exchange(&mut stream, started)
+    }
+
+    /// The same over a connection that is open already, and under its time limits.
+    pub fn send_over(&self, stream: &mut (impl Read + Write)) -> io::Result<Response> {
+        self.exchange(stream, Instant::now())
+    }
+
+    fn exchange(&self, stream: &mut (impl Read + Write), started: Instant) -> io::Result<Response> {
         stream.write_all(self.head().as_bytes())?;
         stream.write_all(&self.body)?;
         let mut bytes = Vec::new();

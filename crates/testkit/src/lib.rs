@@ -16,6 +16,7 @@ pub mod process;
 pub mod secure;
 pub mod simulator;
 pub mod statistics;
+pub mod tls_client;
 pub mod wait;
 
 use std::path::PathBuf;
