@@ -53,6 +53,13 @@ pub(crate) enum Command {
                       --failure-threshold was found, or a file cannot be read."
     )]
     Analyze(Box<crate::analyze::Options>),
+    /// Lead the traffic of this machine through Envoy, outside Kubernetes; as root.
+    #[command(
+        after_help = "Example, as in a Pod:\n  trierarch iptables -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -b '*' \
+                      -d 15090,15021,15020\n\nAnd to see it first: add --dry-run. To take it back: --cleanup-only \
+                      with the same flags."
+    )]
+    Iptables(Box<crate::iptables::Options>),
     /// Print the CustomResourceDefinitions of Istio's kinds, as the chart `base` installs them.
     Crds,
     /// Print the version.

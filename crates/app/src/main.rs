@@ -11,6 +11,7 @@ mod discovery;
 mod features;
 mod heartbeat;
 mod injection;
+mod iptables;
 mod jwks;
 mod leadership;
 mod logging;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Iptables(options) => iptables::run(&options),
         Command::Crds => print_definitions().map_err(Into::into),
         Command::Version => writeln!(std::io::stdout(), "{}", version()).map_err(Into::into),
         Command::Completion { shell } => {
