@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What tests with network namespaces need beside iproute2: iptables. Where it is missing it is installed from Debian's
+# What tests with network namespaces need beside iproute2: iptables and openssl. What is missing is installed from Debian's
 # package as root; anyone else is told, and those tests say that they are skipped.
 set -euo pipefail
 
@@ -7,6 +7,7 @@ missing=()
 command -v ip >/dev/null || missing+=(iproute2)
 command -v iptables >/dev/null || missing+=(iptables)
 command -v setpriv >/dev/null || missing+=(util-linux)
+command -v openssl >/dev/null || missing+=(openssl)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -1,40 +1,77 @@
 //! Mutual TLS and policies between real Envoys, each in a network namespace with its traffic redirected, under
 //! `trierarch agent`: what security.md promises of sections 1, 2, 3 and 4, seen from the applications.
 
+#[path = "namespaces/gateway.rs"]
+mod gateway;
+#[path = "namespaces/identities.rs"]
+mod identities;
+#[path = "namespaces/redirection.rs"]
+mod redirection;
+#[path = "namespaces/roots.rs"]
+mod roots;
+
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use testkit::secure::now;
-use tests::namespaces::{self, Mesh, NAMESPACE, Workload, finish};
+use tests::namespaces::{self, Issuer, Mesh, NAMESPACE, Role, Setting, Workload};
 
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "client", number: 11, sidecar: true, guard: false },
-    Workload { name: "server", number: 12, sidecar: true, guard: false },
-    Workload { name: "plain", number: 13, sidecar: false, guard: false },
-    Workload { name: "authz", number: 14, sidecar: false, guard: true },
+    Workload { name: "client", number: 11, role: Role::Sidecar },
+    Workload { name: "server", number: 12, role: Role::Sidecar },
+    Workload { name: "plain", number: 13, role: Role::Plain },
+    Workload { name: "authz", number: 14, role: Role::Guard("x-allow") },
+    Workload { name: "warden", number: 15, role: Role::Guard("x-pass") },
+    Workload { name: "ingress", number: 16, role: Role::Gateway },
 ];
 
 const MESH_CONFIG: &str = "\
 enableAutoMtls: true
+trustDomainAliases: [elder.example]
 extensionProviders:
 - name: guard
   envoyExtAuthzHttp:
     service: authz.shop.svc.cluster.local
     port: 80
     includeRequestHeadersInCheck: [x-allow]
+- name: warden
+  envoyExtAuthzHttp:
+    service: warden.shop.svc.cluster.local
+    port: 80
+    includeRequestHeadersInCheck: [x-pass]
 ";
 
-/// Workloads come and go slowly, so one mesh sees everything.
+/// The program that is the application or the client inside a namespace.
+fn helper() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_workload"))
+}
+
+/// Workloads come and go slowly, so one mesh sees everything but the root of our own.
 #[test]
 fn workloads_in_namespaces_are_secured_as_policies_say() -> Result<()> {
     if !namespaces::are_possible()? {
         return Ok(());
     }
-    // Certificates for eight seconds, so renewed every four.
-    let mut mesh = Mesh::start(Path::new(env!("CARGO_BIN_EXE_workload")), MESH_CONFIG, WORKLOADS, "8s")?;
+    let keys = std::env::temp_dir().join(format!("trierarch-authorities-{}", std::process::id()));
+    let authorities = [Issuer::root(&keys, "older")?, Issuer::root(&keys, "newer")?];
+    let signers =
+        [authorities[0].intermediate("older-signer")?, authorities[1].intermediate("newer-signer")?];
+    let mut mesh = Mesh::start(&Setting {
+        helper: helper(),
+        mesh_config: MESH_CONFIG,
+        workloads: WORKLOADS,
+        // Renewed every four seconds.
+        lifetime: "8s",
+        environment: &[("ISTIO_MULTIROOT_MESH", "true")],
+        authority: Some(&roots::plugged_in(&signers[0], &[&authorities[0]])),
+    })?;
     modes_decide_who_may_speak_in_plain_text(&mut mesh)?;
     rules_decide_both_ways(&mut mesh)?;
-    certificates_rotate_under_load(&mesh)
+    identities::aliases_are_us_and_strangers_are_not(&mut mesh, &signers[0])?;
+    gateway::credentials_are_served_and_rotate(&mut mesh, &Issuer::root(&keys, "public")?)?;
+    certificates_rotate_under_load(&mesh)?;
+    roots::plugged_in_roots_rotate_under_load(&mut mesh, &authorities, &signers)?;
+    Ok(std::fs::remove_dir_all(keys)?)
 }
 
 fn peer_authentication(spec: &str) -> String {
@@ -129,6 +166,12 @@ fn rules_decide_both_ways(mesh: &mut Mesh) -> Result<()> {
             vec![("/guarded", vec![], 403), ("/guarded", vec!["x-allow: yes"], 200), ("/", vec![], 200)],
         ),
         (
+            authorization(
+                "action: CUSTOM\n  provider: {name: nobody}\n  rules:\n  - to: [{operation: {paths: [/guarded]}}]",
+            ),
+            vec![("/guarded", vec![], 403), ("/guarded", vec!["x-allow: yes"], 403), ("/", vec![], 200)],
+        ),
+        (
             request + &by("ALLOW", "from: [{source: {requestPrincipals: [\"https://users.example/*\"]}}]"),
             vec![("/", vec![], 403), ("/", vec![&forged], 401), ("/", vec![&bearer], 200)],
         ),
@@ -143,13 +186,31 @@ fn rules_decide_both_ways(mesh: &mut Mesh) -> Result<()> {
             Ok(true)
         })?;
     }
+    dry_runs_count_and_let_through(mesh, &strict, &by("DENY", "to: [{operation: {paths: [/no]}}]"))?;
     mesh.apply(&strict)?;
     mesh.wait("no rules", |mesh| Ok(is_proved(mesh)? == Some(true)))
 }
 
+fn dry_runs_count_and_let_through(mesh: &mut Mesh, strict: &str, deny: &str) -> Result<()> {
+    let dry = deny.replacen("metadata:\n", "metadata:\n  annotations: {istio.io/dry-run: \"true\"}\n", 1);
+    mesh.apply(&format!("{strict}{dry}"))?;
+    mesh.wait("a dry run that counts", |mesh| {
+        let reply = mesh.call("client", "server", 80, "/no", &[])?;
+        ensure!(reply.status == 200, "{}", reply.status);
+        Ok(mesh.stat("server", "rbac.istio_dry_run_deny_.*shadow_denied$")? > 0)
+    })?;
+    let [denied, allowed] =
+        ["denied", "allowed"].map(|what| format!("rbac.istio_dry_run_deny_.*shadow_{what}$"));
+    let before = [mesh.stat("server", &denied)?, mesh.stat("server", &allowed)?];
+    mesh.call("client", "server", 80, "/else", &[])?;
+    let after = [mesh.stat("server", &denied)?, mesh.stat("server", &allowed)?];
+    ensure!(after == [before[0], before[1] + 1], "denied and allowed went from {before:?} to {after:?}");
+    Ok(())
+}
+
 fn certificates_rotate_under_load(mesh: &Mesh) -> Result<()> {
     let before = [mesh.serial("client")?, mesh.serial("server")?];
-    let outcome = finish(mesh.load("client", "server", 300, 15)?)?;
+    let outcome = mesh.load("client", "server", 300, 15)?.finish()?;
     assert_eq!(outcome["failed"], 0, "{outcome}");
     for (name, before) in ["client", "server"].iter().zip(before) {
         assert_ne!(mesh.serial(name)?, before, "{name} has the certificate of before");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use tests::namespaces::{self, Mesh, Workload, finish};
+use tests::namespaces::{self, Mesh, Role, Setting, Workload};
 use tests::report::{self, Check};
 
 #[derive(Parser)]
@@ -24,8 +24,8 @@ struct Arguments {
 }
 
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "client", number: 11, sidecar: true, guard: false },
-    Workload { name: "server", number: 12, sidecar: true, guard: false },
+    Workload { name: "client", number: 11, role: Role::Sidecar },
+    Workload { name: "server", number: 12, role: Role::Sidecar },
 ];
 
 const STRICT: &str = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n  name: default\n  \
@@ -35,7 +35,14 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     ensure!(namespaces::are_possible()?, "nothing was measured");
     let helper = std::env::current_exe()?.with_file_name("workload");
-    let mut mesh = Mesh::start(&helper, "enableAutoMtls: true", WORKLOADS, &arguments.lifetime)?;
+    let mut mesh = Mesh::start(&Setting {
+        helper: &helper,
+        mesh_config: "enableAutoMtls: true",
+        workloads: WORKLOADS,
+        lifetime: &arguments.lifetime,
+        environment: &[],
+        authority: None,
+    })?;
     mesh.apply(STRICT)?;
     mesh.wait("mutual TLS in force", |mesh| {
         let reply = mesh.call("client", "server", 80, "/", &[])?;
@@ -45,7 +52,7 @@ fn main() -> Result<ExitCode> {
     let mut load = mesh.load("client", "server", arguments.rate, arguments.seconds)?;
     let started = Instant::now();
     let mut serials: [Vec<String>; 2] = Default::default();
-    while load.try_wait()?.is_none() {
+    while !load.has_ended()? {
         for (seen, name) in serials.iter_mut().zip(["client", "server"]) {
             let serial = mesh.serial(name)?;
             if seen.last() != Some(&serial) {
@@ -54,7 +61,7 @@ fn main() -> Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(500));
     }
-    let outcome = finish(load)?;
+    let outcome = load.finish()?;
     let number = |key: &str| outcome[key].as_f64().context("the load has not said");
     let (requests, failed, seconds) = (number("requests")?, number("failed")?, number("seconds")?);
     let rate = requests / seconds;

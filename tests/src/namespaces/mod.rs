@@ -1,13 +1,15 @@
 //! A mesh in which each workload has a network namespace of its own: its traffic is redirected to a stock Envoy that
-//! `trierarch agent` runs, as in a pod. Needs root, `ip`, `iptables` and `setpriv`; where one is missing a test says
+//! `trierarch agent` runs, as in a pod. Needs root, `ip`, `iptables`, `setpriv` and `openssl`; where one is missing a test says
 //! loudly that it is skipped, and in CI fails.
 
 pub mod load;
 mod mesh;
 mod network;
+mod pki;
 
-pub use mesh::{CHANGE_LIMIT, Mesh, NAMESPACE, Reply, Workload, finish};
-pub use network::Network;
+pub use mesh::{CHANGE_LIMIT, Load, Mesh, NAMESPACE, PluggedIn, Reply, Role, Setting, Workload};
+pub use network::{Network, run};
+pub use pki::{Certified, Issuer};
 
 use std::process::{Command, Stdio};
 
@@ -32,8 +34,10 @@ fn missing() -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("this is no Linux".to_owned());
     }
-    for (program, package) in [("ip", "iproute2"), ("iptables", "iptables"), ("setpriv", "util-linux")] {
-        if !succeeds(program, &["--version"]) && !succeeds(program, &["-V"]) {
+    for (program, package) in
+        [("ip", "iproute2"), ("iptables", "iptables"), ("setpriv", "util-linux"), ("openssl", "openssl")]
+    {
+        if !["--version", "-V", "version"].iter().any(|flag| succeeds(program, &[flag])) {
             return Some(format!(
                 "{program} is missing (Debian's package {package}; `make tools` installs it)"
             ));

@@ -45,36 +45,12 @@ impl Network {
         ip(&["-n", &space, "route", "add", "default", "via", &HUB.to_string()])
     }
 
-    /// Leads the traffic of a namespace to its proxy: what comes in to 15006, what goes out to 15001. The proxy's own
-    /// goes through, as does what a workload says to itself.
-    pub fn redirect(&self, name: &str) -> Result<()> {
-        let space = self.space(name);
-        let rules: &[&str] = &[
-            "-N ISTIO_IN_REDIRECT",
-            "-N ISTIO_REDIRECT",
-            "-N ISTIO_INBOUND",
-            "-N ISTIO_OUTPUT",
-            "-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001",
-            "-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006",
-            "-A PREROUTING -p tcp -j ISTIO_INBOUND",
-            "-A ISTIO_INBOUND -p tcp --dport 15008 -j RETURN",
-            "-A ISTIO_INBOUND -p tcp --dport 15020 -j RETURN",
-            "-A ISTIO_INBOUND -p tcp --dport 15021 -j RETURN",
-            "-A ISTIO_INBOUND -p tcp --dport 15090 -j RETURN",
-            "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT",
-            "-A OUTPUT -p tcp -j ISTIO_OUTPUT",
-            "-A ISTIO_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN",
-            "-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT",
-            "-A ISTIO_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN",
-            "-A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN",
-            "-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN",
-            "-A ISTIO_OUTPUT -j ISTIO_REDIRECT",
-        ];
-        for rule in rules {
-            let mut arguments = vec!["netns", "exec", &space, "iptables", "-w", "-t", "nat"];
-            arguments.extend(rule.split(' '));
-            ip(&arguments)?;
-        }
+    /// Leads the traffic of a namespace to its proxy, with the flags that `istio-init` has in a Pod.
+    pub fn redirect(&self, name: &str, trierarch: &Path) -> Result<()> {
+        let flags = ["-p", "15001", "-z", "15006", "-u", PROXY_USER, "-m", "REDIRECT", "-i", "*", "-x", ""];
+        let mut command = self.command(name, trierarch);
+        command.arg("iptables").args(flags).args(["-b", "*", "-d", "15090,15021,15020"]);
+        run(&mut command, "trierarch iptables")?;
         Ok(())
     }
 
@@ -114,9 +90,15 @@ impl Drop for Network {
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output().context("ip")?;
-    if !output.status.success() {
-        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
+    run(Command::new("ip").args(arguments).stdin(Stdio::null()), &format!("ip {}", arguments.join(" ")))?;
     Ok(())
+}
+
+/// Runs a command and returns what it printed.
+pub fn run(command: &mut Command, what: &str) -> Result<String> {
+    let output = command.output().with_context(|| what.to_owned())?;
+    if !output.status.success() {
+        bail!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
