@@ -5,6 +5,7 @@
 //! Rules walk the object as it was written, by a cursor that knows its path, and not as the typed message: so every
 //! finding names its field, and a list that is empty can be told from one that is absent.
 
+mod across;
 mod cel;
 mod cursor;
 mod finding;
@@ -18,6 +19,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use across::{Surroundings, across};
 pub use finding::{Finding, Severity};
 pub use review::{Answer, Outcome, review};
 pub use rules::check;

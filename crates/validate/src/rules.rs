@@ -14,6 +14,8 @@ mod telemetry;
 mod virtual_service;
 mod workload;
 
+pub(crate) use envoy_filter::{OPERATIONS as ENVOY_FILTER_OPERATIONS, TARGETS as ENVOY_FILTER_TARGETS};
+
 use config::{Kind, Rejection};
 use serde_json::Value;
 

@@ -8,10 +8,10 @@ use crate::policy::selector;
 use crate::values::regex;
 
 /// By number.
-const OPERATIONS: [&str; 8] =
+pub(crate) const OPERATIONS: [&str; 8] =
     ["INVALID", "MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE"];
 /// By number; some numbers are free.
-const TARGETS: [&str; 12] = [
+pub(crate) const TARGETS: [&str; 12] = [
     "INVALID",
     "LISTENER",
     "FILTER_CHAIN",
