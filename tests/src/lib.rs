@@ -6,6 +6,8 @@ pub mod churn;
 pub mod examples;
 pub mod fuzz;
 pub mod golden;
+pub mod helm;
+pub mod hooks;
 pub mod namespaces;
 pub mod parity;
 pub mod replica;

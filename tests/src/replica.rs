@@ -2,6 +2,7 @@
 //! and whether that is what a fresh process derives. Reliability specification, 2.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use testkit::ads::{SimulatedProxy, View};
 use testkit::cluster::Cluster;
 use testkit::control_plane::{ControlPlane, Running};
 use testkit::http;
+use testkit::wait::free_address;
 
 /// The machine may be busy with compilers.
 pub const LIMIT: Duration = Duration::from_mins(2);
@@ -41,6 +43,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Another kubeconfig than the administrator's.
     pub kubeconfig: Option<PathBuf>,
+    /// Whether it listens with TLS, and so keeps certificates and webhook configurations.
+    pub has_tls: bool,
 }
 
 impl Options {
@@ -79,6 +83,10 @@ impl Replica {
         control_plane.flags.extend(["--log_output_level", "default:info,kube_io:debug"].map(str::to_owned));
         control_plane.environment.clone_from(&options.environment);
         control_plane.environment.push(("POD_NAME".to_owned(), options.name.clone()));
+        if options.has_tls {
+            control_plane.secure = Some(free_address(Ipv4Addr::LOCALHOST.into())?);
+            control_plane.webhooks = Some(free_address(Ipv4Addr::LOCALHOST.into())?);
+        }
         Ok(Self { running: control_plane.start()?, control_plane, proxies: Vec::new() })
     }
 

@@ -13,7 +13,7 @@ use mesh::Base;
 use serde_json::json;
 use server::{
     Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, Version,
-    monitoring_router, readiness_router,
+    WebhookMetrics, monitoring_router, readiness_router,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +28,8 @@ use crate::security::{self, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::statuses::{self, Part};
-use crate::{addresses, injection, jwks, logging, version};
+use crate::webhooks::{Keeper, Options as KeptWebhooks};
+use crate::{addresses, jwks, logging, version};
 
 /// Servers that run until they are told to stop.
 type Tasks = tokio::task::JoinSet<Result<()>>;
@@ -184,10 +185,13 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                     security::kubernetes::keep_roots(client, Arc::clone(&state), roots.clone(), name.clone())
                 });
             }
-            let keeps_roots =
-                environment("INJECTION_WEBHOOK_CONFIG_NAME").is_none_or(|name| !name.is_empty());
-            if let Some(client) = api_server.clone().filter(|_| keeps_roots && webhooks.is_some()) {
-                tokio::spawn(injection::roots::keep(client, options.revision.clone(), authority.watch()));
+            let mut served = authority.watch();
+            if let Some(client) = api_server.clone().filter(|_| webhooks.is_some()) {
+                let kept = KeptWebhooks::read(&options.namespace, &options.revision, &environment);
+                let counters = WebhookMetrics::new(metrics.registry()).context("the metrics of webhooks")?;
+                let (known, when_known) = watch::channel(None);
+                tokio::spawn(Keeper::new(client, kept, counters).run(authority.watch(), known));
+                served = when_known;
             }
             let secure = Secure {
                 settings: security_settings,
@@ -197,6 +201,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 metrics: CertificateMetrics::new(metrics.registry()).context("the metrics of the CA")?,
                 client: api_server,
                 authority,
+                served,
                 namespace: options.namespace.clone(),
                 revision: options.revision.clone(),
                 webhooks,

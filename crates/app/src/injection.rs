@@ -2,7 +2,6 @@
 //! the webhook, the injector's configuration as the mesh's objects have it (platform specification, section 6).
 
 mod live;
-pub(crate) mod roots;
 
 pub(crate) use live::{Live, Settings};
 

@@ -20,6 +20,7 @@ mod security;
 mod sources;
 mod state;
 mod statuses;
+mod webhooks;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -16,9 +16,10 @@ use server::{
     Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates,
     ForwardedAuthenticator, Gate, GateOptions, Impersonation, KubernetesAuthenticator, LocalIssuer,
     MinVersion, SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls,
-    keep_serving_certificate, moment,
+    keep_serving_certificate, keep_trust, moment,
 };
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::state::State;
 
@@ -36,6 +37,8 @@ pub(crate) struct Secure {
     /// The API server, where there is one.
     pub(crate) client: Option<Client>,
     pub(crate) authority: AuthorityHolder,
+    /// The authority that the serving certificate is to be of: the one in force, once callers know its roots.
+    pub(crate) served: watch::Receiver<Option<Arc<Authority>>>,
     pub(crate) namespace: String,
     pub(crate) revision: String,
     /// What is served beside it with the same certificate; nothing if webhooks are off.
@@ -65,6 +68,7 @@ impl Secure {
             &self.settings,
             self.settings.origin(self.client, &self.namespace)?,
             &self.authority,
+            self.served,
             &trust_domain,
             self.metrics.clone(),
             hosts,
@@ -93,6 +97,7 @@ async fn start(
     settings: &Settings,
     origin: Origin,
     authority: &AuthorityHolder,
+    served: watch::Receiver<Option<Arc<Authority>>>,
     trust_domain: &str,
     metrics: CertificateMetrics,
     hosts: Vec<String>,
@@ -114,7 +119,8 @@ async fn start(
     };
     tokio::spawn(upkeep.run());
     let serving = ServingCertificate { hosts, lifetime: settings.serving_lifetime };
-    tokio::spawn(keep_serving_certificate(serving, authority.watch(), Arc::clone(&tls)));
+    tokio::spawn(keep_trust(authority.watch(), Arc::clone(&tls)));
+    tokio::spawn(keep_serving_certificate(serving, served, Arc::clone(&tls)));
     Ok(tls)
 }
 

@@ -10,6 +10,7 @@
 //! clocks asked elsewhere.
 
 mod authority;
+mod bundle;
 mod certificate;
 mod csr;
 mod der;
@@ -22,6 +23,7 @@ mod token;
 mod verify;
 
 pub use authority::{Authority, AuthorityError, IssueError, Issued, Lifetimes, Material, Moment};
+pub use bundle::Bundle;
 pub use csr::{Csr, CsrError};
 pub use expiry::first_expiry;
 pub use files::FilesError;

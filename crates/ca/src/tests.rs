@@ -9,7 +9,7 @@ use x509_parser::prelude::*;
 use super::*;
 use crate::authority::pem;
 
-const NOW: UnixSeconds = 1_800_000_000;
+pub(crate) const NOW: UnixSeconds = 1_800_000_000;
 const AT: Moment = Moment { now: NOW, serial: [7; 16] };
 
 /// An EC key as PEM (PKCS#8).
@@ -28,6 +28,11 @@ fn root(key: &str) -> Material {
     let private = PrivateKey::from_pem(key).expect("a key");
     let certificate = Authority::self_signed(&private, "cluster.local", 1000, AT).expect("signed");
     Material { certificate, key: key.to_owned(), ..Material::default() }
+}
+
+/// An authority of its own, with a new key.
+pub(crate) fn authority() -> Authority {
+    Authority::new(&root(&ec_key()), NOW).expect("sound")
 }
 
 fn request(key: &PrivateKey, common_name: Option<&str>) -> String {

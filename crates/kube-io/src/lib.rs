@@ -34,7 +34,7 @@ pub use trust::{
     RequestError, Reviewed, StoredSecret, keep_config_map, may_list_secrets, read_secret, review_token,
     write_secret,
 };
-pub use webhooks::keep_injection_roots;
+pub use webhooks::{KeptWebhooks, Probe, Roots, WebhookKind, keep_webhooks, probe_validation};
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ pub use authority::{AuthorityHolder, LocalIssuer};
 pub use impersonation::{Impersonation, Nodes};
 pub use keys::{KeyKind, generate_key, moment};
 pub use metrics::{CertificateMetrics, SignError};
-pub use serving::{ServingCertificate, keep_serving_certificate};
+pub use serving::{ServingCertificate, keep_serving_certificate, keep_trust};
 
 /// Longer requests are refused unread.
 const MAX_REQUEST: usize = 256 * 1024;

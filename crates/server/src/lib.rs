@@ -21,6 +21,7 @@ mod time;
 mod tls;
 mod validation;
 mod webhook;
+mod webhook_metrics;
 
 pub use ads::Ads;
 pub use caller::{
@@ -31,7 +32,7 @@ pub use caller::{
 pub use certificates::{
     AuthorityHolder, CertificateMetrics, CertificateRequest, Certificates, Impersonation, IssueRefusal,
     Issuer, KeyKind, LocalIssuer, Nodes, ServingCertificate, SignError, generate_key,
-    keep_serving_certificate, moment,
+    keep_serving_certificate, keep_trust, moment,
 };
 pub use connections::{Connection, Connections};
 pub use debug::{Debug, DebugAccess};
@@ -45,3 +46,4 @@ pub use port::{DebugSource, Discovery, Published, Trust};
 pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsPeer, accept_tls};
 pub use validation::validation_router;
 pub use webhook::{Injectors, injection_router};
+pub use webhook_metrics::WebhookMetrics;

@@ -153,11 +153,16 @@ impl Cluster {
 
     /// Starts the controllers that make EndpointSlices and empty namespaces that are deleted.
     pub fn start_controllers(&mut self) -> io::Result<()> {
+        self.start_controllers_of(&["endpointslice-controller", "namespace-controller"])
+    }
+
+    /// Starts these controllers.
+    pub fn start_controllers_of(&mut self, names: &[&str]) -> io::Result<()> {
         let mut command = Command::new(self.binaries.join("kube-controller-manager"));
         command
             .arg("--kubeconfig")
             .arg(self.kubeconfig())
-            .arg("--controllers=endpointslice-controller,namespace-controller")
+            .arg(format!("--controllers={}", names.join(",")))
             .args(["--leader-elect=false", "--secure-port=0", "--concurrent-service-endpoint-syncs=10"]);
         let log = self.folder.join("kube-controller-manager.log");
         self.controllers = Some(Process::start("kube-controller-manager", &mut command, &log)?);

@@ -11,7 +11,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ca::{Authority, Csr, PrivateKey};
+use ca::{Authority, Csr, Material, PrivateKey};
 use hyper_util::rt::TokioIo;
 use proto::istio::certificates::{IstioCertificateRequest, IstioCertificateResponse};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use server::{generate_key, moment};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
@@ -37,6 +38,15 @@ pub struct ClientIdentity {
     pub chain: String,
     /// The private key.
     pub key: String,
+}
+
+/// A new root of its own, for a day.
+pub fn new_root(kind: KeyKind, trust_domain: &str) -> Result<Material> {
+    let key = generate_key(kind).context("no randomness")?;
+    let private = PrivateKey::from_pem(&key)?;
+    let at = moment().context("no randomness")?;
+    let certificate = Authority::self_signed(&private, trust_domain, 86_400, at)?;
+    Ok(Material { certificate, key, ..Material::default() })
 }
 
 /// A TLS channel to `address`, whose server must have a certificate for `server_name` by one of `roots` (PEM).
@@ -95,16 +105,14 @@ pub async fn create_certificate(
 
 /// A new key and a request for it, both as PEM.
 pub fn new_request(kind: KeyKind) -> Result<(String, IstioCertificateRequest)> {
-    let key = server::generate_key(kind).context("no randomness")?;
+    let key = generate_key(kind).context("no randomness")?;
     let csr = Csr::request(&PrivateKey::from_pem(&key)?)?;
     Ok((key, IstioCertificateRequest { csr, ..Default::default() }))
 }
 
 /// The files of a new authority with its own root, in the form of `cacerts`.
 pub fn plugged_in(kind: KeyKind) -> Result<Vec<(&'static str, String)>> {
-    let key = server::generate_key(kind).context("no randomness")?;
-    let at = server::moment().context("no randomness")?;
-    let certificate = Authority::self_signed(&PrivateKey::from_pem(&key)?, "corp", 86_400, at)?;
+    let Material { certificate, key, .. } = new_root(kind, "corp")?;
     Ok(vec![
         ("ca-cert.pem", certificate.clone()),
         ("ca-key.pem", key),

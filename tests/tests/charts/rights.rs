@@ -75,6 +75,10 @@ fn is_about_rights(object: &Value) -> bool {
     ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"].iter().any(|kind| object["kind"] == *kind)
 }
 
+fn is_hook(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_of_the_charts_are_what_the_process_needs_and_not_what_a_thief_would_like() -> Result<()> {
     let (Some(helm), Some(programs)) = (helm(), binaries()) else { return Ok(()) };
@@ -96,13 +100,14 @@ async fn the_rights_of_the_charts_are_what_the_process_needs_and_not_what_a_thie
     let token = issued["status"]["token"].as_str().context("a token")?;
 
     // Without rights it waits, and says what it waits for.
-    let options = Options { kubeconfig: Some(cluster.kubeconfig_of(token)?), ..Options::named("rights") };
+    let kubeconfig = Some(cluster.kubeconfig_of(token)?);
+    let options = Options { kubeconfig, has_tls: true, ..Options::named("rights") };
     let mut replica = Replica::start(&binary, &cluster, &options)?;
     replica.until_logged(0, &["not ready: ", "Service", "forbidden"], 1).await?;
     ensure!(replica.running().readiness()? != 200, "ready without having read anything");
 
     // With those of the chart it reads everything, takes the lock and writes what is to be written.
-    let rights: Vec<Value> = rendered.into_iter().filter(is_about_rights).collect();
+    let rights: Vec<Value> = rendered.iter().filter(|object| is_about_rights(object)).cloned().collect();
     for object in &rights {
         objects::apply_strictly(&client, object).await?;
     }
@@ -119,6 +124,14 @@ async fn the_rights_of_the_charts_are_what_the_process_needs_and_not_what_a_thie
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     ensure!(stored["status"]["addresses"][0]["value"] == "240.240.0.1", "nothing was written: {stored}");
+    // The roots come into webhooks, and whether validation works is tried: nobody answers where the Service leads.
+    let hooks = rendered.iter().filter(|object| is_hook(object));
+    let hooks: Vec<Value> = hooks.cloned().collect();
+    objects::apply(&client, &hooks).await?;
+    replica.until_logged(log, &["istio-sidecar-injector holds the roots"], 1).await?;
+    replica.until_logged(log, &["istio-validator-istio-system holds the roots"], 1).await?;
+    replica.until_logged(log, &["validation stays lenient", "was let through"], 1).await?;
+    objects::delete(&client, &hooks).await?;
     // Something of every kind comes by watches; nothing is refused once the rights are there.
     replica.assert_fresh(&binary, &cluster, &options).await?;
     let text = replica.running().log();

@@ -44,6 +44,21 @@ fn until(due: i64) -> Duration {
     TICK.min(Duration::from_secs(seconds.unsigned_abs()))
 }
 
+/// Believes callers by the roots in force, from the moment that these are.
+pub async fn keep_trust(mut authorities: watch::Receiver<Option<Arc<Authority>>>, tls: Arc<Tls>) {
+    loop {
+        let authority = authorities.borrow_and_update().clone();
+        if let Some(authority) = authority
+            && let Err(error) = tls.trust(authority.root_certificates())
+        {
+            tracing::error!(scope = "ca", "the roots cannot be used: {error}");
+        }
+        if authorities.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Serves a certificate of the authority in force for as long as there are authorities to come.
 pub async fn keep_serving_certificate(
     what: ServingCertificate,
