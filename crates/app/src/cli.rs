@@ -46,11 +46,18 @@ pub(crate) enum Command {
                       left without a proxy, and why, is told on the standard error."
     )]
     Inject(Box<crate::injection::Options>),
-    /// Tell what is wrong in files of YAML, as the webhook would at `kubectl apply`.
+    /// Tell what is wrong with objects of files or of a cluster, each by itself and all together.
     #[command(
-        after_help = "Examples:\n  trierarch analyze -f mesh/\n  kubectl get virtualservices -A -o yaml | trierarch \
-                      analyze -f - -o json\n\nThe exit code is 1 when something at least as severe as \
-                      --failure-threshold was found, or a file cannot be read."
+        after_help = "Examples:\n  # Files, without a cluster\n  trierarch analyze -f mesh/\n\n  # Files as if they were \
+                      applied to the cluster already\n  trierarch analyze --use-kube mesh/\n\n  # The cluster, but of \
+                      one namespace\n  trierarch analyze -n shop\n\n  # What is piped in, for another program\n  kubectl \
+                      get virtualservices,services -A -o yaml | trierarch analyze -f - -o json\n\n  # Without a finding \
+                      that is meant\n  trierarch analyze -f mesh/ -S \"IST0101=VirtualService legacy.shop\"\n\nAn \
+                      object with the annotation galley.istio.io/analyze-suppress: CODE,CODE (or *) is not told of.\n\
+                      Codes beginning with IST are those of istioctl analyze; see \
+                      https://istio.io/latest/docs/reference/config/analysis.\n\nIt ends with 79 when something at least \
+                      as severe as --failure-threshold was found, with 65 when a document cannot be read (but see \
+                      --ignore-unknown), with 1 when a file or the cluster cannot be."
     )]
     Analyze(Box<crate::analyze::Options>),
     /// Lead the traffic of this machine through Envoy, outside Kubernetes; as root.

@@ -19,6 +19,7 @@ mod place;
 mod prune;
 mod reflector;
 mod request;
+mod snapshot;
 mod source;
 mod status;
 mod trust;
@@ -28,6 +29,7 @@ pub use connect::{ConnectError, connect};
 pub use election::{Election, Timing};
 pub use kube::Client;
 pub use lock::{Lock, LockKind};
+pub use snapshot::read_all;
 pub use source::{KubernetesSource, Options};
 pub use status::{WriteError, merge_status, replace_status};
 pub use trust::{
