@@ -3,6 +3,7 @@
 
 pub mod ads;
 pub mod ads_stream;
+pub mod agent;
 pub mod cluster;
 pub mod control_plane;
 pub mod diff;

@@ -6,17 +6,21 @@ mod balance;
 mod checks;
 mod faults;
 mod gateways;
+mod identity;
 mod place;
 mod pods;
 mod routing;
 mod running;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testkit::control_plane::{self, ControlPlane};
+use testkit::secure::TokenIssuer;
+use testkit::wait;
 
 use crate::report::Check;
 use place::Place;
@@ -47,6 +51,7 @@ pub const EXAMPLES: &[(&str, Measure)] = &[
     ("service-entry-registry-only", gateways::registry_only),
     ("ingress", gateways::ingress),
     ("egress-gateway", gateways::egress_gateway),
+    ("mutual-tls", identity::mutual_tls),
 ];
 
 /// One control plane that serves several examples.
@@ -54,6 +59,9 @@ pub struct Suite {
     _place: Place,
     folder: PathBuf,
     control_plane: control_plane::Running,
+    /// The control plane's port for those who prove who they are, and who signs their tokens.
+    secure: SocketAddr,
+    issuer: TokenIssuer,
 }
 
 impl Suite {
@@ -76,9 +84,22 @@ impl Suite {
                 place.copy(file, &config.join(name))?;
             }
         }
-        let mut control_plane = ControlPlane::below(folder, &crate::binary::binary()?)?.start()?;
+        let issuer = TokenIssuer::new("https://issuer.example")?;
+        let secure = wait::free_address(IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        let mut setting = ControlPlane::below(folder, &crate::binary::binary()?)?;
+        setting.secure = Some(secure);
+        setting.flags = vec!["--caRootFolder".to_owned(), folder.join("ca").display().to_string()];
+        setting.environment = vec![("JWT_RULE".to_owned(), issuer.rule())];
+        let mut control_plane = setting.start()?;
         control_plane.wait_ready(START_LIMIT)?;
-        Ok(Self { _place: place, folder: folder.to_path_buf(), control_plane })
+        let suite = Self { _place: place, folder: folder.to_path_buf(), control_plane, secure, issuer };
+        wait::until("the root certificate", START_LIMIT, || Ok(suite.roots().is_file().then_some(())))?;
+        Ok(suite)
+    }
+
+    /// The control plane's roots.
+    fn roots(&self) -> PathBuf {
+        self.folder.join("ca/ca-cert.pem")
     }
 
     /// Starts an example's pods, measures its promises, and asks every Envoy whether it took all it was sent.

@@ -1,5 +1,6 @@
-//! From the YAML of one example to what must run: a pod whose container is `istio-proxy` is an Envoy, any other an
-//! HTTP server; and the door, which is where a check knocks.
+//! From the YAML of one example to what must run: a container `istio-proxy` is an Envoy, any other an HTTP server; a
+//! pod with a service account proves by it who it is, so its Envoy runs under `trierarch agent`. And the door, which is
+//! where a check knocks.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,14 @@ pub(super) struct Pod {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) address: SocketAddr,
-    pub(super) is_proxy: bool,
+    pub(super) address: IpAddr,
+    /// Its application's port.
+    pub(super) application: Option<u16>,
+    pub(super) has_proxy: bool,
+    /// Where the proxy alone listens.
+    proxy_port: Option<u16>,
+    /// Its service account; may be empty.
+    pub(super) account: String,
 }
 
 /// What an example's files ask to be run.
@@ -37,10 +44,13 @@ impl Household {
         let pods = of_kind("Pod").map(pod).collect::<Result<Vec<_>>>()?;
         let sidecar = of_kind("Sidecar").map(|sidecar| &sidecar["spec"]["egress"][0]);
         let mut door = None;
-        for egress in sidecar {
+        for egress in sidecar.filter(|egress| egress["bind"].is_string()) {
             door = Some(SocketAddr::new(ip(&egress["bind"])?, port(&egress["port"]["number"])?));
         }
-        let gateway = || pods.iter().find(|pod| pod.is_proxy).map(|pod| pod.address);
+        let gateway = || {
+            let pod = pods.iter().find(|pod| pod.has_proxy)?;
+            Some(SocketAddr::new(pod.address, pod.proxy_port?))
+        };
         let door = door.or_else(gateway).context("neither a Sidecar nor a gateway")?;
         Ok(Self { pods, door })
     }
@@ -52,7 +62,8 @@ impl Pod {
         let kind = if self.labels.contains_key("istio") { NodeKind::Router } else { NodeKind::Sidecar };
         let labels: Vec<(&str, &str)> =
             self.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let mut node = Node::new(kind, self.address.ip(), &self.name, &self.namespace, &labels);
+        let mut node = Node::new(kind, self.address, &self.name, &self.namespace, &labels);
+        node.service_account.clone_from(&self.account);
         if kind == NodeKind::Sidecar {
             node.metadata.insert("INTERCEPTION_MODE".to_owned(), json!("NONE"));
         }
@@ -64,15 +75,25 @@ fn pod(object: &Value) -> Result<Pod> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let labels = object["metadata"]["labels"].as_object();
     let labels = labels.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
-    let container = &object["spec"]["containers"][0];
-    let address =
-        SocketAddr::new(ip(&object["status"]["podIP"])?, port(&container["ports"][0]["containerPort"])?);
+    let containers = object["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let port_of = |is_proxy: bool| {
+        let container = containers.iter().find(|container| (container["name"] == "istio-proxy") == is_proxy);
+        container.map(|container| port(&container["ports"][0]["containerPort"]).ok())
+    };
+    let (application, proxy) = (port_of(false), port_of(true));
+    let name = text(&object["metadata"]["name"]);
+    if application == Some(None) {
+        anyhow::bail!("the application of {name} has no port");
+    }
     Ok(Pod {
-        name: text(&object["metadata"]["name"]),
+        name,
         namespace: text(&object["metadata"]["namespace"]),
         labels,
-        address,
-        is_proxy: container["name"] == "istio-proxy",
+        address: ip(&object["status"]["podIP"])?,
+        application: application.flatten(),
+        has_proxy: proxy.is_some(),
+        proxy_port: proxy.flatten(),
+        account: text(&object["spec"]["serviceAccountName"]),
     })
 }
 

@@ -1,19 +1,42 @@
 //! A running example: its servers and Envoys, and how a check asks them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use testkit::agent::{self, ADMIN_PORT, Agent};
 use testkit::envoy::{self, Admin, Bootstrap, Envoy, Protocol};
 use testkit::http::{self, Response};
 use testkit::http_server::Received;
 
 use super::backend::Backend;
-use super::pods::Household;
+use super::pods::{Household, Pod};
 use super::{START_LIMIT, Suite};
 
-const ADMIN_PORT: u16 = 15000;
+/// A pod's proxy.
+enum Proxy {
+    /// An Envoy that speaks with the control plane itself.
+    Alone(Envoy),
+    /// One that `trierarch agent` runs.
+    Kept(Agent),
+}
+
+impl Proxy {
+    fn admin(&self) -> Admin {
+        match self {
+            Self::Alone(envoy) => envoy.admin(),
+            Self::Kept(agent) => agent.admin(),
+        }
+    }
+
+    fn wait_ready(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Alone(envoy) => envoy.wait_ready(START_LIMIT),
+            Self::Kept(agent) => agent.wait_ready(START_LIMIT),
+        }
+    }
+}
 
 /// Processes and servers of one example. Dropping it ends them.
 pub struct Running {
@@ -21,7 +44,10 @@ pub struct Running {
     pub(super) config: PathBuf,
     door: SocketAddr,
     backends: BTreeMap<String, Backend>,
-    envoys: BTreeMap<String, (Envoy, PathBuf)>,
+    /// With their logs.
+    proxies: BTreeMap<String, (Proxy, PathBuf)>,
+    /// Where each pod is.
+    addresses: BTreeMap<String, IpAddr>,
 }
 
 impl Running {
@@ -30,22 +56,25 @@ impl Running {
         let binary = envoy::binary(version)?;
         let config = suite.folder.join("config").join(name);
         let Household { pods, door } = Household::read(&config)?;
-        let mut running = Self { config, door, backends: BTreeMap::new(), envoys: BTreeMap::new() };
+        let mut running = Self {
+            config,
+            door,
+            backends: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            addresses: pods.iter().map(|pod| (pod.name.clone(), pod.address)).collect(),
+        };
         for pod in &pods {
-            if pod.is_proxy {
-                let admin = SocketAddr::new(pod.address.ip(), ADMIN_PORT);
-                let discovery = suite.control_plane.addresses().grpc;
-                let bootstrap = Bootstrap { node: pod.node(), discovery, admin, protocol: Protocol::Delta };
-                let mut envoy = Envoy::start(&binary, &bootstrap, &suite.folder)?;
-                let log = envoy.process().log().to_path_buf();
-                running.envoys.insert(pod.name.clone(), (envoy, log));
-            } else {
+            if let Some(port) = pod.application {
                 let version = pod.labels.get("version").map_or("", String::as_str);
-                running.backends.insert(pod.name.clone(), Backend::start(pod.address, &pod.name, version)?);
+                let address = SocketAddr::new(pod.address, port);
+                running.backends.insert(pod.name.clone(), Backend::start(address, &pod.name, version)?);
+            }
+            if pod.has_proxy {
+                running.proxies.insert(pod.name.clone(), start(suite, pod, &binary)?);
             }
         }
-        for (envoy, _) in running.envoys.values_mut() {
-            envoy.wait_ready(START_LIMIT)?;
+        for (proxy, _) in running.proxies.values_mut() {
+            proxy.wait_ready()?;
         }
         Ok(running)
     }
@@ -73,6 +102,12 @@ impl Running {
         Ok(counts)
     }
 
+    /// Where a pod listens.
+    pub(super) fn at(&self, pod: &str, port: u16) -> Result<SocketAddr> {
+        let address = self.addresses.get(pod).with_context(|| format!("no pod {pod}"))?;
+        Ok(SocketAddr::new(*address, port))
+    }
+
     /// What a pod's application received so far.
     pub(super) fn received(&self, pod: &str) -> Vec<Received> {
         self.backends.get(pod).map(Backend::received).unwrap_or_default()
@@ -80,19 +115,42 @@ impl Running {
 
     /// The admin pages of the Envoys, by pod.
     pub(super) fn admins(&self) -> impl Iterator<Item = (&str, Admin)> {
-        self.envoys.iter().map(|(pod, (envoy, _))| (pod.as_str(), envoy.admin()))
+        self.proxies.iter().map(|(pod, (proxy, _))| (pod.as_str(), proxy.admin()))
     }
 
     /// The admin pages of a pod's Envoy.
     pub(super) fn admin(&self, pod: &str) -> Result<Admin> {
-        Ok(self.envoys.get(pod).with_context(|| format!("{pod} is no Envoy"))?.0.admin())
+        Ok(self.proxies.get(pod).with_context(|| format!("{pod} is no Envoy"))?.0.admin())
     }
 
     /// What a pod's Envoy wrote, its access log among it.
     pub(super) fn log(&self, pod: &str) -> Result<String> {
-        let (_, log) = self.envoys.get(pod).with_context(|| format!("{pod} is no Envoy"))?;
+        let (_, log) = self.proxies.get(pod).with_context(|| format!("{pod} is no Envoy"))?;
         Ok(String::from_utf8_lossy(&std::fs::read(log)?).into_owned())
     }
+}
+
+fn start(suite: &Suite, pod: &Pod, envoy: &Path) -> Result<(Proxy, PathBuf)> {
+    let node = pod.node();
+    if pod.account.is_empty() {
+        let admin = SocketAddr::new(pod.address, ADMIN_PORT);
+        let discovery = suite.control_plane.addresses().grpc;
+        let bootstrap = Bootstrap { node, discovery, admin, protocol: Protocol::Delta };
+        let mut envoy = Envoy::start(envoy, &bootstrap, &suite.folder)?;
+        let log = envoy.process().log().to_path_buf();
+        return Ok((Proxy::Alone(envoy), log));
+    }
+    let folder = suite.folder.join(node.proxy_id());
+    let setting = agent::Setting {
+        trierarch: &crate::binary::binary()?,
+        envoy,
+        node: &node,
+        discovery: suite.secure,
+        roots: &suite.roots(),
+        token: &suite.issuer.token(&pod.namespace, &pod.account),
+        folder: &folder,
+    };
+    Ok((Proxy::Kept(setting.start()?), folder.join("agent.log")))
 }
 
 /// The version that answered, or the status of a failure.

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use testkit::envoy::{Admin, Node, NodeKind};
+use testkit::envoy::Admin;
 use testkit::process::Process;
 use testkit::secure::TokenIssuer;
-use testkit::{http, wait};
+use testkit::{agent, http, wait};
 
 use crate::{layout, report};
 
@@ -75,20 +75,23 @@ impl Household {
         let started = Instant::now();
         let mut proxies = Vec::new();
         for node in layout::nodes() {
-            let place = folder.join(node.proxy_id());
-            std::fs::create_dir_all(&place)?;
-            let token = place.join("token");
-            std::fs::write(&token, issuer.token(&node.namespace, &node.service_account))?;
-            let mut command = agent(control_plane, envoy, &node, &place);
-            command.args(["--discoveryAddress", &secure.to_string()]).arg("--rootCert").arg(&root);
-            command.arg("--tokenPath").arg(&token);
+            let setting = agent::Setting {
+                trierarch: control_plane,
+                envoy,
+                node: &node,
+                discovery: secure,
+                roots: &root,
+                token: &issuer.token(&node.namespace, &node.service_account),
+                folder: &folder.join(node.proxy_id()),
+            };
+            let mut command = setting.command()?;
             let log = folder.join(format!("{}.log", node.proxy_id()));
             let mut members = self.open()?;
             members.agents.push(Process::start(&node.proxy_id(), &mut command, &log)?);
             proxies.push((node.proxy_id(), Admin::new(layout::admin(&node))));
         }
         for node in layout::nodes() {
-            let ready = SocketAddr::new(node.address, layout::READY_PORT);
+            let ready = SocketAddr::new(node.address, agent::READY_PORT);
             let name = format!("{} ready", node.proxy_id());
             self.wait(&name, || Ok(http::get(ready, "/healthz/ready").send()?.status == 200))?;
         }
@@ -151,30 +154,6 @@ impl Members {
         }
         Ok(())
     }
-}
-
-/// An agent with everything but where the control plane is.
-fn agent(binary: &Path, envoy: &Path, node: &Node, place: &Path) -> Command {
-    let at = |port| SocketAddr::new(node.address, port).to_string();
-    let mut command = Command::new(binary);
-    command.arg("agent").arg(match node.kind {
-        NodeKind::Sidecar => "sidecar",
-        NodeKind::Router => "router",
-    });
-    command.args(["--discoverySan", "istiod.istio-system.svc", "--podName", &node.name]);
-    command.args(["--podNamespace", &node.namespace, "--serviceAccount", &node.service_account]);
-    command.args(["--ip", &node.address.to_string(), "--adminAddress", &layout::admin(node).to_string()]);
-    command.args(["--readyAddress", &at(layout::READY_PORT), "--statusAddress", &at(layout::STATUS_PORT)]);
-    command.args(["--statsAddress", "127.0.0.1:0", "--concurrency", "1", "--terminationDrainDuration", "0s"]);
-    for (key, value) in &node.labels {
-        command.arg("--label").arg(format!("{key}={value}"));
-    }
-    for (key, value) in &node.metadata {
-        command.arg("--meta").arg(format!("{key}={}", value.as_str().unwrap_or_default()));
-    }
-    command.arg("--binaryPath").arg(envoy).arg("--configPath").arg(place.join("proxy"));
-    command.arg("--secretsPath").arg(place.join("secrets"));
-    command
 }
 
 /// Three ports that are free together.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use testkit::agent::ADMIN_PORT;
 use testkit::envoy::{Node, NodeKind};
 
 /// A pod of the example with an application in it.
@@ -32,10 +33,6 @@ pub(crate) const GATEWAY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(GATEWAY_
 const GATEWAY_POD: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 10);
 /// The port of every application's service, on a pod's address and on its outbound address alike.
 pub(crate) const SERVICE_PORT: u16 = 9080;
-const ADMIN_PORT: u16 = 15000;
-/// Readiness through the proxy, and of its agent.
-pub(crate) const READY_PORT: u16 = 15021;
-pub(crate) const STATUS_PORT: u16 = 15020;
 
 impl Workload {
     pub(crate) fn name(&self) -> String {
