@@ -109,6 +109,7 @@ fn a_root_of_our_own_is_renewed_under_load() -> Result<()> {
         environment: &[
             ("CITADEL_SELF_SIGNED_CA_CERT_TTL", "30s"),
             ("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", "8"),
+            ("CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL", "1s"),
         ],
         authority: None,
     })?;
