@@ -65,6 +65,7 @@ fn workloads_in_namespaces_are_secured_as_policies_say() -> Result<()> {
         environment: &[("ISTIO_MULTIROOT_MESH", "true")],
         authority: Some(&roots::plugged_in(&signers[0], &[&authorities[0]])),
     })?;
+    names_of_the_mesh_resolve(&mut mesh)?;
     modes_decide_who_may_speak_in_plain_text(&mut mesh)?;
     rules_decide_both_ways(&mut mesh)?;
     identities::aliases_are_us_and_strangers_are_not(&mut mesh, &signers[0])?;
@@ -72,6 +73,20 @@ fn workloads_in_namespaces_are_secured_as_policies_say() -> Result<()> {
     certificates_rotate_under_load(&mesh)?;
     roots::plugged_in_roots_rotate_under_load(&mut mesh, &authorities, &signers)?;
     Ok(std::fs::remove_dir_all(keys)?)
+}
+
+/// Questions to any server come to the agent, which has the control plane's table.
+fn names_of_the_mesh_resolve(mesh: &mut Mesh) -> Result<()> {
+    mesh.wait("names of the mesh", |mesh| {
+        for name in ["server", "server.shop", "server.shop.svc.cluster.local"] {
+            let addresses = mesh.resolve("client", name)?;
+            ensure!(addresses == "10.96.0.12", "{name} is {addresses:?}");
+        }
+        Ok(true)
+    })?;
+    let unknown = mesh.resolve("client", "www.example.org")?;
+    ensure!(unknown.is_empty(), "www.example.org is {unknown:?}, though there is nobody to ask");
+    Ok(())
 }
 
 fn peer_authentication(spec: &str) -> String {

@@ -8,12 +8,14 @@
 //!    ▲  └──► │ XDS socket ──── bytes ─────────│ ──► ADS               ├ 15012
 //!    └────── │ bootstrap, start, drain        │                       ┘
 //!  probe ──► │ 15021 through Envoy, 15020     │
+//!  names ──► │ 15053 from the table of names  │ ──► other servers
 //! ```
 //! Resources pass unread. Keys are made here and leave only by the socket to Envoy.
 
 mod admin;
 mod bootstrap;
 mod codec;
+mod dns;
 mod envoy;
 mod files;
 mod relay;
@@ -29,4 +31,4 @@ mod upstream;
 pub use bootstrap::{NodeKind, ProxyNode};
 pub use run::{AgentError, run};
 pub use secrets::KeyKind;
-pub use settings::{Certificates, ControlPlane, Drain, EnvoySettings, Ports, Settings};
+pub use settings::{Certificates, ControlPlane, Drain, EnvoySettings, NameService, Ports, Settings};

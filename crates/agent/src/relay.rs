@@ -1,5 +1,8 @@
 //! Envoy's configuration stream, passed on unread: one stream to the control plane per stream of Envoy, state of the
-//! world or delta. When one side ends so does the other, and Envoy begins anew.
+//! world or delta. When one side ends so does the other, and Envoy begins anew. Where the agent answers questions for
+//! names, their table travels on the same stream.
+
+mod names;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,8 +12,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::client::Grpc as Client;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -23,6 +26,11 @@ use crate::secrets::Current;
 use crate::settings::ControlPlane;
 use crate::upstream::full_reason;
 
+use names::Taken;
+
+pub(crate) use names::Names;
+
+type Responses = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 pub(crate) type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// The service at the socket of ADS.
@@ -32,11 +40,12 @@ pub(crate) struct Relay(Arc<Shared>);
 struct Shared {
     control_plane: ControlPlane,
     secrets: Current,
+    names: Option<Names>,
 }
 
 impl Relay {
-    pub(crate) fn new(control_plane: ControlPlane, secrets: Current) -> Self {
-        Self(Arc::new(Shared { control_plane, secrets }))
+    pub(crate) fn new(control_plane: ControlPlane, secrets: Current, names: Option<Names>) -> Self {
+        Self(Arc::new(Shared { control_plane, secrets, names }))
     }
 }
 
@@ -45,7 +54,7 @@ impl Shared {
         &self,
         path: PathAndQuery,
         mut incoming: Streaming<Bytes>,
-    ) -> Result<Response<Streaming<Bytes>>, Status> {
+    ) -> Result<Response<Responses>, Status> {
         // Without a certificate Envoy could not speak to anyone anyway, and it may be the credential.
         let mut secrets = self.secrets.clone();
         let secrets = match secrets.wait_for(Option::is_some).await {
@@ -59,10 +68,18 @@ impl Shared {
             Status::unavailable(reason)
         })?;
         let (forward, outgoing) = mpsc::channel(16);
+        let is_delta = path.path().ends_with("/DeltaAggregatedResources");
+        let names = self.names.clone().map(|names| Arc::new(names::OnStream::new(names, is_delta)));
+        let asks = names.clone();
+        // Held by whoever may have something to acknowledge; the stream ends with Envoy's side all the same.
+        let acknowledge = forward.downgrade();
         tokio::spawn(async move {
             while let Some(Ok(message)) = incoming.next().await {
-                if forward.send(message).await.is_err() {
-                    break;
+                let more = asks.as_ref().and_then(|names| names.behind(&message));
+                for message in [Some(message), more].into_iter().flatten() {
+                    if forward.send(message).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -74,7 +91,20 @@ impl Shared {
         match response {
             Ok(response) => {
                 tracing::info!("configuration stream open to {address}");
-                Ok(Response::new(response.into_inner()))
+                let responses = response.into_inner();
+                let Some(names) = names else { return Ok(Response::new(Box::pin(responses))) };
+                Ok(Response::new(Box::pin(responses.filter_map(move |response| {
+                    match response.as_ref().map_or(Taken::No, |bytes| names.take(bytes)) {
+                        Taken::No => return Some(response),
+                        Taken::Ignored => {}
+                        Taken::Used(answer) => {
+                            if let Some(forward) = acknowledge.upgrade() {
+                                tokio::spawn(async move { forward.send(answer).await });
+                            }
+                        }
+                    }
+                    None
+                }))))
             }
             Err(status) => {
                 let (message, code) = (status.message(), status.code());
@@ -120,7 +150,7 @@ struct Method(Arc<Shared>, PathAndQuery);
 
 impl StreamingService<Bytes> for Method {
     type Response = Bytes;
-    type ResponseStream = Streaming<Bytes>;
+    type ResponseStream = Responses;
     type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {

@@ -11,8 +11,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use crate::dns::{self, Table};
 use crate::envoy::Envoy;
-use crate::relay::Relay;
+use crate::relay::{Names, Relay};
 use crate::sds::Sds;
 use crate::status::{self, Status};
 use crate::{Settings, bootstrap, files, renewal, socket};
@@ -64,9 +65,17 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| AgentError::Listen(address.to_string(), error))?;
 
+    let (table, tables) = watch::channel(Arc::<Table>::default());
+    let names = settings.names.as_ref().map(|_| Names {
+        publish: table,
+        namespace: settings.node.namespace.clone(),
+        domain: settings.node.domain.clone(),
+    });
+    let answering = name_service(&settings, tables).await?;
+
     let (publish, secrets) = watch::channel(None);
     let keeping = renewal::keep(settings.control_plane.clone(), settings.certificates.clone(), publish);
-    let relay = Relay::new(settings.control_plane.clone(), secrets.clone());
+    let relay = Relay::new(settings.control_plane.clone(), secrets.clone(), names);
     let status = Arc::new(Status {
         admin: settings.envoy.as_ref().map(|_| settings.ports.admin),
         secrets: secrets.clone(),
@@ -91,6 +100,7 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let serving = async {
         tokio::select! {
             () = keeping => Ok(()),
+            () = answering => Ok(()),
             result = socket::serve(ads_listener, relay) => result.map_err(AgentError::Serve),
             result = socket::serve(sds_listener, Sds::new(secrets)) => result.map_err(AgentError::Serve),
             result = async { axum::serve(listener, pages).await } => result.map_err(AgentError::System),
@@ -124,6 +134,28 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the sockets of the name service; what is returned serves them, or nothing, until it is dropped.
+async fn name_service(
+    settings: &Settings,
+    tables: watch::Receiver<Arc<Table>>,
+) -> Result<impl Future<Output = ()> + use<>, AgentError> {
+    let service = match settings.names.clone() {
+        Some(names) => {
+            let address = names.address;
+            let sockets = dns::Sockets::bind(address).await;
+            let sockets = sockets.map_err(|error| AgentError::Listen(address.to_string(), error))?;
+            Some((sockets, names))
+        }
+        None => None,
+    };
+    Ok(async move {
+        match service {
+            Some((sockets, names)) => sockets.serve(names, tables).await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 /// Envoy may have another working directory.

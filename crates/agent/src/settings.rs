@@ -17,6 +17,8 @@ pub struct Settings {
     pub node: ProxyNode,
     /// Where things listen.
     pub ports: Ports,
+    /// Questions for names; `None` leaves them to others.
+    pub names: Option<NameService>,
     /// The Envoy to run; `None` serves the sockets alone.
     pub envoy: Option<EnvoySettings>,
     /// How Envoy ends.
@@ -73,6 +75,17 @@ pub struct Ports {
     pub stats: SocketAddr,
     /// The agent itself.
     pub agent: SocketAddr,
+}
+
+/// Questions for names, answered for applications on this machine.
+#[derive(Clone, Debug)]
+pub struct NameService {
+    /// Where, over UDP and TCP.
+    pub address: SocketAddr,
+    /// Who is asked for what the mesh does not know, in this order.
+    pub servers: Vec<SocketAddr>,
+    /// What resolvers put behind names that they are asked for.
+    pub search: Vec<String>,
 }
 
 /// The Envoy to run.

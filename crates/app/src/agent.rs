@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent::{Certificates, ControlPlane, Drain, EnvoySettings, KeyKind, NodeKind, Ports, Settings};
+use agent::{
+    Certificates, ControlPlane, Drain, EnvoySettings, KeyKind, NameService, NodeKind, Ports, Settings,
+};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -186,6 +188,17 @@ pub(crate) struct Agent {
     /// The agent's own pages: /healthz/ready, /stats/prometheus, /drain, /quitquitquit.
     #[arg(long = "statusAddress", default_value = "127.0.0.1:15020", help_heading = "Addresses")]
     status_address: SocketAddr,
+    /// Where questions for names are answered from the mesh's own table; with ISTIO_META_DNS_CAPTURE=true.
+    #[arg(
+        long = "dnsAddress",
+        env = "DNS_PROXY_ADDR",
+        default_value = "127.0.0.1:15053",
+        help_heading = "Addresses"
+    )]
+    dns_address: SocketAddr,
+    /// Servers that are asked for other names; unset means those of /etc/resolv.conf.
+    #[arg(long = "dnsServer", value_name = "ADDRESS", value_delimiter = ',', help_heading = "Addresses")]
+    dns_servers: Vec<SocketAddr>,
     /// Folder for Envoy's bootstrap and the socket of its configuration.
     #[arg(
         long = "configPath",
@@ -234,7 +247,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(options: Agent) -> Result<()> {
     crate::logging::start(&options.log_output_level, options.log_as_json)?;
     let settings = options.settings(&std::env::vars().collect::<Vec<_>>())?;
-    Ok(agent::run(settings).await?)
+    Ok(Box::pin(agent::run(settings)).await?)
 }
 
 impl Agent {
@@ -264,6 +277,8 @@ impl Agent {
         };
         let node = node::node(&self, kind, environment, &config, &discovery)?;
         let cluster_id = node.metadata.get("CLUSTER_ID").and_then(Value::as_str).unwrap_or_default();
+        let captures_names = node.metadata.get("DNS_CAPTURE").and_then(Value::as_str) == Some("true");
+        let names = captures_names.then(|| self.name_service());
         let control_plane = ControlPlane {
             ca: self.ca_address.unwrap_or_else(|| discovery.clone()),
             discovery,
@@ -309,6 +324,7 @@ impl Agent {
                 stats: self.stats_address,
                 agent: self.status_address,
             },
+            names,
             envoy: (!self.disable_envoy).then_some(envoy),
             drain: Drain {
                 duration: termination.unwrap_or(Duration::from_secs(5)),
@@ -319,6 +335,29 @@ impl Agent {
             secrets_folder: self.secrets_path,
         })
     }
+}
+
+impl Agent {
+    fn name_service(&self) -> NameService {
+        let text = std::fs::read_to_string(crate::iptables::RESOLVERS).unwrap_or_default();
+        let mut servers = self.dns_servers.clone();
+        if servers.is_empty() {
+            servers.extend(crate::iptables::servers(&text).into_iter().map(|ip| SocketAddr::new(ip, 53)));
+        }
+        // It would ask itself.
+        servers.retain(|server| *server != self.dns_address);
+        NameService { address: self.dns_address, servers, search: search(&text) }
+    }
+}
+
+/// The domains that a `resolv.conf` puts behind names; the last line counts.
+fn search(text: &str) -> Vec<String> {
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let words = lines.next_back().unwrap_or_default().split_ascii_whitespace();
+    words
+        .map(|word| word.trim_end_matches('.').to_ascii_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// The Envoy that a shell would start.

@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use rules::{Dns, Groups, Ranges, Settings};
 
 /// Who answers questions for names.
-const RESOLVERS: &str = "/etc/resolv.conf";
+pub(crate) const RESOLVERS: &str = "/etc/resolv.conf";
 
 /// What `iptables` takes. Names are those of `pilot-agent istio-iptables`.
 #[derive(Args, Clone, Debug)]
@@ -287,7 +287,7 @@ fn ranges(flag: &str, text: &str) -> Result<Vec<(IpAddr, String)>> {
 }
 
 /// The servers that a `resolv.conf` names.
-fn servers(text: &str) -> Vec<IpAddr> {
+pub(crate) fn servers(text: &str) -> Vec<IpAddr> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next()? == "nameserver").then_some(words.next()?.parse().ok())?

@@ -16,7 +16,7 @@ use testkit::http::{self, Response};
 use testkit::http_server::{Answer, Received, Server};
 use testkit::secure::ClientIdentity;
 use testkit::tls_client::TlsClient;
-use tests::namespaces::load;
+use tests::namespaces::{load, resolve};
 use tests::report;
 
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Role {
         #[command(flatten)]
         tls: Tls,
     },
+    /// The IPv4 addresses of a name, as a server tells them over UDP.
+    Resolve { server: SocketAddr, name: String },
     /// Requests at a rate over kept connections, until the time is over or the standard input ends.
     Load {
         address: SocketAddr,
@@ -94,6 +96,14 @@ fn main() -> Result<()> {
         Role::Serve { addresses, guard } => serve(&addresses, guard),
         Role::Get { address, path, headers, tls } => {
             get(address, &path, &headers, tls.client()?);
+            Ok(())
+        }
+        Role::Resolve { server, name } => {
+            let outcome = match resolve::addresses(server, &name) {
+                Ok(addresses) => json!({"status": 200, "body": addresses.join(" ")}),
+                Err(error) => json!({"status": 0, "body": error.to_string()}),
+            };
+            report::line(&outcome.to_string());
             Ok(())
         }
         Role::Load { address, path, host, rate, connections, seconds, tls } => {

@@ -267,6 +267,12 @@ impl Mesh {
         self.get(from, &format!("{}:{port}", self.workload(to)?.address()), "/", &[])
     }
 
+    /// The addresses of a name, asked inside a workload's namespace of a server that there is not.
+    pub fn resolve(&self, from: &str, name: &str) -> Result<String> {
+        let mut command = self.network.command(from, &self.helper);
+        Ok(reply(command.args(["resolve", "192.0.2.53:53", name]))?.body)
+    }
+
     /// Load from one workload to another's service. It goes on until it is stopped, at most for so many seconds.
     pub fn load(&self, from: &str, to: &str, rate: u32, seconds: u64) -> Result<Load> {
         let address = format!("{}:80", self.workload(to)?.service());
@@ -407,6 +413,8 @@ impl Mesh {
         command.args(["--secretTTL", lifetime, "--concurrency", "1", "--terminationDrainDuration", "1s"]);
         command.arg("--rootCert").arg(self.folder.join("root-cert.pem")).arg("--tokenPath").arg(&token);
         command.arg("--binaryPath").arg(envoy::binary(envoy::NEWEST)?);
+        // Nobody knows other names here.
+        command.env("ISTIO_META_DNS_CAPTURE", "true").args(["--dnsServer", "127.0.0.1:9"]);
         command.arg("--configPath").arg(own.join("proxy")).arg("--secretsPath").arg(own.join("secrets"));
         self.spawn(&format!("agent of {name}"), command)
     }

@@ -6,6 +6,7 @@ pub mod load;
 mod mesh;
 mod network;
 mod pki;
+pub mod resolve;
 
 pub use mesh::{CHANGE_LIMIT, Load, Mesh, NAMESPACE, PluggedIn, Reply, Role, Setting, Workload};
 pub use network::{Network, run};

@@ -45,11 +45,13 @@ impl Network {
         ip(&["-n", &space, "route", "add", "default", "via", &HUB.to_string()])
     }
 
-    /// Leads the traffic of a namespace to its proxy, with the flags that `istio-init` has in a Pod.
+    /// Leads the traffic of a namespace to its proxy, with the flags that `istio-init` has in a Pod that
+    /// asks for names to be captured.
     pub fn redirect(&self, name: &str, trierarch: &Path) -> Result<()> {
         let flags = ["-p", "15001", "-z", "15006", "-u", PROXY_USER, "-m", "REDIRECT", "-i", "*", "-x", ""];
         let mut command = self.command(name, trierarch);
         command.arg("iptables").args(flags).args(["-b", "*", "-d", "15090,15021,15020"]);
+        command.args(["--redirect-dns", "--capture-all-dns"]);
         run(&mut command, "trierarch iptables")?;
         Ok(())
     }

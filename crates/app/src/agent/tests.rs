@@ -53,3 +53,10 @@ fn slips_are_told_with_the_flag_or_variable_at_fault() {
         assert!(format!("{error:#}").contains(part), "{error:#}");
     }
 }
+
+#[test]
+fn search_domains_are_those_of_the_last_line() {
+    let text = "search old.example\nnameserver 10.0.0.1\nsearch Shop.svc.cluster.local. svc.cluster.local\n";
+    assert_eq!(search(text), ["shop.svc.cluster.local", "svc.cluster.local"]);
+    assert!(search("nameserver 10.0.0.1\n").is_empty());
+}
