@@ -23,6 +23,7 @@ use testkit::secure::TokenIssuer;
 use testkit::wait;
 
 use crate::report::Check;
+pub use checks::TICK;
 use place::Place;
 pub use running::Running;
 

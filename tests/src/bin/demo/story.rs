@@ -19,8 +19,6 @@ const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The fault's own delay in routing.yaml, and what the hops around it may add on a busy machine.
 const DELAY: Duration = Duration::from_millis(400);
 const DELAY_SLACK: Duration = Duration::from_millis(400);
-/// Envoy counts a timer from when its event loop last woke, which on a busy machine is before the request came.
-const TIMER_SLACK: Duration = Duration::from_millis(40);
 /// From the edit of a file until the last request that went the old way.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -107,7 +105,7 @@ fn delay() -> Result<bool> {
     let fastest = elapsed[0];
     let median = elapsed[elapsed.len() / 2];
     let ms = |duration: Duration| format!("{} ms", duration.as_millis());
-    let least = DELAY.saturating_sub(TIMER_SLACK);
+    let least = DELAY.saturating_sub(::tests::examples::TICK);
     let most = DELAY + DELAY_SLACK;
     let checks = [
         Check::new("fastest page", ms(fastest), format!("at least {}", ms(least)), fastest >= least),
