@@ -185,7 +185,7 @@ impl Fault<'_> {
             let reason = if kind == Kind::Secret && prefix.is_empty() {
                 "is not of the type this field has".to_owned()
             } else {
-                cut(&error.inner().to_string())
+                readable(&error.inner().to_string())
             };
             self.at(&path, reason)
         })
@@ -220,6 +220,14 @@ fn type_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
+}
+
+/// The reason in words of this product: numbers that do not fit are told by the names of generated code.
+fn readable(reason: &str) -> String {
+    if reason.contains("untagged enum") {
+        return "is no number that this field may hold".to_owned();
+    }
+    cut(reason)
 }
 
 fn cut(text: &str) -> String {

@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-use crate::descriptors;
 use crate::type_url::message_name;
+use crate::{cel, descriptors, operators, regexp};
 use rules::{Field, Nested, Scalar, Shape, Table, Type};
 
 /// A rule that is broken.
@@ -71,7 +71,28 @@ fn in_message(full_name: &str, encoded: &[u8], depth: usize) -> Option<Broken> {
         let any = crate::envoy::google::Any::decode(encoded).ok()?;
         return in_message(message_name(&any.type_url), &any.value, depth + 1);
     }
-    in_fields(&*table(full_name)?, encoded, depth)
+    in_fields(&*table(full_name)?, encoded, depth).or_else(|| beyond_rules(full_name, encoded))
+}
+
+/// What Envoy refuses of messages of some types wherever they stand, beyond the rules of its files.
+fn beyond_rules(full_name: &str, encoded: &[u8]) -> Option<Broken> {
+    let in_field = |name: &str, reason: String| (vec![name.to_owned()], reason);
+    match full_name {
+        "envoy.type.matcher.v3.RegexMatcher" => {
+            let matcher = crate::envoy::matcher::RegexMatcher::decode(encoded).ok()?;
+            regexp::refusal(&matcher.regex).map(|reason| in_field("regex", reason))
+        }
+        "envoy.config.core.v3.HeaderValueOption" => {
+            let option = crate::envoy::core::HeaderValueOption::decode(encoded).ok()?;
+            operators::refusal(&option.header?.value, &[]).map(|reason| in_field("header.value", reason))
+        }
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter" => {
+            let filter = crate::envoy::access_log_filters_cel::ExpressionFilter::decode(encoded).ok()?;
+            let error = cel::check(&filter.expression).err()?;
+            Some(in_field("expression", format!("is no expression of CEL: {error}")))
+        }
+        _ => None,
+    }
 }
 
 fn in_nested(nested: &Nested, encoded: &[u8], depth: usize) -> Option<Broken> {
@@ -79,6 +100,7 @@ fn in_nested(nested: &Nested, encoded: &[u8], depth: usize) -> Option<Broken> {
         return None;
     }
     in_fields(nested.table.get_or_init(|| table(&nested.name)).as_deref()?, encoded, depth)
+        .or_else(|| beyond_rules(&nested.name, encoded))
 }
 
 fn in_fields(table: &Table, encoded: &[u8], depth: usize) -> Option<Broken> {

@@ -1,13 +1,16 @@
 //! Generated Envoy, Istio and extension messages, type URLs, descriptors and the one packing function; no logic.
 
+pub mod cel;
 pub mod constraints;
 pub mod descriptors;
 pub mod envoy;
 pub mod istio;
 pub mod json;
 pub mod merge;
+pub mod operators;
 pub mod pack;
 pub mod raw;
+pub mod regexp;
 pub mod supplement;
 pub mod type_url;
 pub mod wkt;

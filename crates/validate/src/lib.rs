@@ -6,12 +6,10 @@
 //! finding names its field, and a list that is empty can be told from one that is absent.
 
 mod across;
-mod cel;
 mod cursor;
 mod finding;
 mod names;
 mod policy;
-mod regexp;
 mod review;
 mod rules;
 mod values;

@@ -202,6 +202,7 @@ pub(crate) fn regex(pattern: &str, what: &str) -> Result<(), String> {
     if pattern.len() > 1024 {
         return Err(format!("{what}: regex is too large, max length allowed is 1024"));
     }
-    crate::regexp::check(pattern)
+    proto::regexp::check(pattern)
+        .map(|_| ())
         .map_err(|error| format!("{what}: {error} in {}; regexes are of RE2's syntax", quoted(pattern)))
 }

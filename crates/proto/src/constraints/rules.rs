@@ -387,8 +387,8 @@ impl Check {
     }
 
     pub(super) fn of_duration(&self, encoded: &[u8]) -> Option<String> {
-        /// The longest that the protobuf type itself may hold.
-        const LONGEST: i64 = 315_576_000_000;
+        /// Envoy counts nanoseconds in 64 bits.
+        const LONGEST: i64 = 9_223_372_035;
         let span = Duration::decode(encoded).ok()?;
         if span.seconds < 0 || span.nanos < 0 {
             return Some("a duration is negative".to_owned());

@@ -138,6 +138,8 @@ impl<'de> Deserialize<'de> for Duration {
 
 impl From<Duration> for crate::envoy::google::Duration {
     fn from(duration: Duration) -> Self {
-        Self { seconds: duration.seconds, nanos: duration.nanos }
+        // Envoy refuses what it cannot count in nanoseconds; nobody waits 292 years.
+        let seconds = duration.seconds.min(9_223_372_035);
+        Self { seconds, nanos: if seconds == duration.seconds { duration.nanos } else { 0 } }
     }
 }

@@ -35,11 +35,26 @@ pub(super) fn make(cluster: &mut envoy::cluster::Cluster, service: &Service) {
     cluster.cluster_discovery_type = Some(of(&config));
 }
 
+/// Envoy wants names from requests wherever settings of HTTP are stated, unless it is told not to.
+pub(super) fn settle(cluster: &mut envoy::cluster::Cluster) {
+    let takes_names = |config: &envoy::google::Any| {
+        let options =
+            <envoy::upstreams_http::HttpProtocolOptions as prost::Message>::decode(&config.value[..]);
+        let names = options.ok().and_then(|options| options.upstream_http_protocol_options);
+        names.is_some_and(|names| names.auto_sni && names.auto_san_validation)
+    };
+    if !cluster.typed_extension_protocol_options.values().all(takes_names) {
+        allow_insecure(cluster);
+    }
+}
+
 /// Lets the cluster originate TLS without taking names from requests.
 pub(super) fn allow_insecure(cluster: &mut envoy::cluster::Cluster) {
     let Some(ClusterDiscoveryType::ClusterType(custom)) = &cluster.cluster_discovery_type else { return };
     let Some(config) = &custom.typed_config else { return };
-    if let Ok(mut config) = <ClusterConfig as prost::Message>::decode(&config.value[..]) {
+    if config.type_url.ends_with(".ClusterConfig")
+        && let Ok(mut config) = <ClusterConfig as prost::Message>::decode(&config.value[..])
+    {
         config.allow_insecure_cluster_options = true;
         cluster.cluster_discovery_type = Some(of(&config));
     }

@@ -13,7 +13,7 @@ use proto::istio::networking::envoy_filter::patch::Operation;
 use proto::istio::networking::envoy_filter::{ApplyTo, PatchContext};
 use scope::{EnvoyPatch, ProxyType};
 
-use super::{Added, Base, Patch, Referring, merge, patched, sound, transport_socket, value};
+use super::{Base, Patch, Referring, added, merge, patched, sound, transport_socket, value};
 use crate::cluster::{INBOUND_PASSTHROUGH, soundness};
 use crate::{Context, Input, Reference, Rendered, Resource};
 
@@ -65,7 +65,7 @@ pub(crate) fn clusters(ctx: &Context<'_>, clusters: Vec<Resource>, additions: Ad
             let elsewhere = context == PatchContext::SidecarInbound
                 && (patch.context == PatchContext::Any || outbound == PatchContext::Gateway);
             if !elsewhere {
-                made.extend(patched(ctx, &Added::<Cluster>::new(patch)));
+                made.push(added::<Cluster>(ctx, patch));
             }
         }
     }

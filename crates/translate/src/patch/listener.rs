@@ -15,10 +15,10 @@ use proto::istio::networking::envoy_filter::patch::Operation;
 use proto::istio::networking::envoy_filter::{ApplyTo, ListenerMatch, PatchContext};
 use scope::{Dialect, EnvoyPatch};
 
-use super::{Added, Base, Patch, Referring, filter_chain, list, merge, patched, sound, value};
+use super::{Base, Patch, Referring, filter_chain, left_out, list, merge, patched, sound, value};
 use crate::listener::soundness;
 use crate::route::refusal_of_configuration;
-use crate::{Context, Input, Piece, Reference, Rendered, Resource, hcm};
+use crate::{Context, Input, Reference, Rendered, Resource, hcm};
 
 /// Listeners whose chains stand for ports.
 const VIRTUAL: [&str; 2] = ["virtualInbound", "virtualOutbound"];
@@ -77,7 +77,7 @@ pub(crate) fn listeners(ctx: &Context<'_>, context: PatchContext, listeners: Vec
             if made.iter().any(|known| clashes(&added, known)) {
                 made.push(left_out(patch, "a listener with that name or address is there already"));
             } else {
-                made.extend(patched(ctx, &Added::<Listener>::new(patch)));
+                made.push(super::added::<Listener>(ctx, patch));
             }
         }
     }
@@ -88,13 +88,6 @@ pub(crate) fn listeners(ctx: &Context<'_>, context: PatchContext, listeners: Vec
 fn clashes(added: &Listener, known: &Resource) -> bool {
     let known: Listener = Base(Arc::clone(&known.piece)).message();
     added.name == known.name || (added.address.is_some() && added.address == known.address)
-}
-
-/// Nothing to be sent, with what the user should know.
-fn left_out(patch: &Patch, reason: &str) -> Resource {
-    let issue = patch.issue(format!("{reason}; the patch is left out"));
-    let piece = Piece { is_refused: true, ..Piece::new(Default::default(), Vec::new(), vec![issue]) };
-    Resource { name: Arc::from(patch.path.as_str()), piece: Arc::new(piece) }
 }
 
 #[derive(Hash)]

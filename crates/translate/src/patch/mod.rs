@@ -79,6 +79,21 @@ fn patched<I: Input>(ctx: &Context<'_>, input: &I) -> Option<Resource> {
     (!name.is_empty()).then(|| Resource { name: name.into(), piece: resource.piece })
 }
 
+/// The resource that a patch adds.
+fn added<M>(ctx: &Context<'_>, patch: &Patch) -> Resource
+where
+    M: Message + Name + Default + Referring,
+{
+    patched(ctx, &Added::<M>::new(patch)).unwrap_or_else(|| left_out(patch, "what it adds has no name"))
+}
+
+/// Nothing to be sent, with what the user should know.
+fn left_out(patch: &Patch, reason: &str) -> Resource {
+    let issue = patch.issue(format!("{reason}; the patch is left out"));
+    let piece = Piece { is_refused: true, ..Piece::new(Default::default(), Vec::new(), vec![issue]) };
+    Resource { name: Arc::from(patch.path.as_str()), piece: Arc::new(piece) }
+}
+
 /// The message with those patches that leave it one that Envoy takes: all, or what is left when each that spoils it is
 /// left out. What was unfit before any patch stays as it is.
 fn sound<M: Name>(

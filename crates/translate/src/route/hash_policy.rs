@@ -17,9 +17,13 @@ use super::timeout::duration;
 /// The settings as the user wrote them.
 pub(super) type ConsistentHash = ConsistentHashLb;
 
-/// The policy, when the settings say by what to hash.
+/// The policy, when the settings say by what to hash. A name that is empty says nothing; its owner is told.
 pub(super) fn policy(hash: &ConsistentHash) -> Option<HashPolicy> {
     let specifier = match hash.hash_key.as_ref()? {
+        HashKey::HttpHeaderName(name) | HashKey::HttpQueryParameterName(name) if name.is_empty() => {
+            return None;
+        }
+        HashKey::HttpCookie(cookie) if cookie.name.is_empty() => return None,
         HashKey::HttpHeaderName(name) => {
             PolicySpecifier::Header(Header { header_name: name.clone(), ..Default::default() })
         }

@@ -272,7 +272,8 @@ fn assign(
         .flat_map(|group| group.services.iter().map(|host| (host, group.port)))
         .flat_map(|(host, port)| [host.to_string(), full_name(host, port)])
         .collect();
-    let (mut names, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    let mut names: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     let mut result = Vec::new();
     for group in groups {
         if port != 0 && group.port != port {
@@ -287,10 +288,14 @@ fn assign(
         let hosts = group.hosts.iter().map(|host| (host, None));
         for (host, service) in hosts.chain(group.services.iter().map(|host| (host, services.get(host)))) {
             let name = full_name(host, group.port);
-            if !names.insert(name.clone()) {
-                duplicate(ctx, &group.routes, host, &name);
+            let owner = owner(&group.routes);
+            if let Some(known) = names.get(&name) {
+                if *known != owner {
+                    duplicate(ctx, &group.routes, host, &name, known.as_deref());
+                }
                 continue;
             }
+            names.insert(name.clone(), owner);
             let domains = match service {
                 Some(service) => style.service(service, ctx.class()),
                 None => Domains::of_host(host),
@@ -324,15 +329,24 @@ fn assign(
     result
 }
 
-/// A VirtualService has a host that an older one has, which counts.
-fn duplicate(ctx: &Context<'_>, routes: &Routes, host: &Host, name: &str) {
+/// `VirtualService namespace/name` whose routes these are.
+fn owner(routes: &Routes) -> Option<String> {
+    let Routes::VirtualServices(list) = routes else { return None };
+    let of = &list.first()?.virtual_service;
+    Some(format!("VirtualService {}/{}", of.namespace, of.name))
+}
+
+/// A VirtualService has a host that is routed already.
+fn duplicate(ctx: &Context<'_>, routes: &Routes, host: &Host, name: &str, by: Option<&str>) {
     ctx.count(findings::DUPLICATE_DOMAINS, name);
     let Routes::VirtualServices(list) = routes else { return };
+    let by = by.unwrap_or("another object");
     for of in list.iter().map(|selected| &selected.virtual_service) {
-        let index = of.hosts.iter().position(|known| known == host);
+        let named = of.hosts.iter().position(|known| known == host);
+        let index = named.or_else(|| of.hosts.iter().position(|known| known.matches(host)));
         let path = index.map_or_else(|| "spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
         let message =
-            format!("{host} is a host of an older VirtualService too, whose routes hold for sidecars");
+            format!("{by} is older and routes {host} for sidecars, so these routes do not hold there");
         ctx.tell(format!("VirtualService {}/{}", of.namespace, of.name), path, message);
     }
 }

@@ -96,18 +96,11 @@ fn of_text(text: &StringMatcher) -> Option<String> {
     }
 }
 
-/// Envoy's expressions are those of RE2, ours nearly: what RE2 knows besides goes unchecked.
 fn of_regex(regex: &str) -> Option<String> {
     if regex.is_empty() {
         return Some("a regular expression is empty".to_owned());
     }
-    if regex.contains(r"\Q") || regex.contains(r"\C") {
-        return None;
-    }
-    match regex::Regex::new(regex) {
-        Err(regex::Error::Syntax(_)) => Some(format!("{regex:?} is no regular expression")),
-        _ => None,
-    }
+    proto::regexp::refusal(regex)
 }
 
 fn of_headers(headers: &[HeaderValueOption]) -> Option<String> {

@@ -34,6 +34,11 @@ pub(super) fn select(ctx: &Context<'_>, direction: Direction, objects: &Telemetr
         legacy(ctx)
     } else {
         let log = |(name, filter): (String, Option<&Filter>)| {
+            // An empty filter lets everything pass; one that is none would spoil the listener, so its log is left out.
+            let filter = filter.filter(|filter| !filter.expression.is_empty());
+            if filter.is_some_and(|filter| proto::cel::check(&filter.expression).is_err()) {
+                return None;
+            }
             let mut log = log_provider::access_log(ctx, &name)?;
             log.filter = filter.map(expression);
             Some(log)

@@ -6,6 +6,9 @@ use proto::envoy::core::substitution_format_string::Format;
 use proto::envoy::google::{Struct, string_value, struct_of};
 use proto::istio::mesh::{MeshConfig, mesh_config::AccessLogEncoding};
 
+/// Operators for which `formatters` adds extensions.
+const OF_EXTENSIONS: &[&str] = &["REQ_WITHOUT_QUERY", "METADATA", "CEL"];
+
 /// The line that is logged when no format is given.
 pub(super) const DEFAULT_TEXT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
     %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \
@@ -60,6 +63,8 @@ pub(super) fn of_mesh(config: &MeshConfig) -> envoy::core::SubstitutionFormatStr
 pub(super) fn text(format: &str) -> envoy::core::SubstitutionFormatString {
     let line = match format {
         "" => DEFAULT_TEXT.to_owned(),
+        // The listener would be refused with it; whoever wrote it is told.
+        broken if proto::operators::refusal(broken, OF_EXTENSIONS).is_some() => DEFAULT_TEXT.to_owned(),
         own if own.ends_with('\n') => own.to_owned(),
         own => format!("{own}\n"),
     };
@@ -73,8 +78,9 @@ pub(super) fn text(format: &str) -> envoy::core::SubstitutionFormatString {
     }
 }
 
-/// JSON objects of these members.
-pub(super) fn json(members: Struct) -> envoy::core::SubstitutionFormatString {
+/// JSON objects of these members; one with an operator that Envoy does not know is as written.
+pub(super) fn json(mut members: Struct) -> envoy::core::SubstitutionFormatString {
+    members.fields.values_mut().for_each(without_unknown);
     let mut operators = String::new();
     collect(&members, &mut operators);
     envoy::core::SubstitutionFormatString {
@@ -105,6 +111,21 @@ pub(super) fn formatters(format: &str) -> Vec<envoy::core::TypedExtensionConfig>
 
 fn extension(name: &str, config: envoy::google::Any) -> envoy::core::TypedExtensionConfig {
     envoy::core::TypedExtensionConfig { name: name.to_owned(), typed_config: Some(config) }
+}
+
+/// Texts that are no formats stand for themselves.
+fn without_unknown(value: &mut envoy::google::Value) {
+    use envoy::google::value::Kind;
+    match &mut value.kind {
+        Some(Kind::StringValue(text)) => {
+            if proto::operators::refusal(text, OF_EXTENSIONS).is_some() {
+                *text = text.replace('%', "%%");
+            }
+        }
+        Some(Kind::StructValue(members)) => members.fields.values_mut().for_each(without_unknown),
+        Some(Kind::ListValue(list)) => list.values.iter_mut().for_each(without_unknown),
+        Some(Kind::NullValue(_) | Kind::NumberValue(_) | Kind::BoolValue(_)) | None => {}
+    }
 }
 
 /// All texts in a struct, one after another.

@@ -1,6 +1,7 @@
 //! Rules for Telemetries: metrics, tracing, access logs.
 
-use crate::cel;
+use proto::cel;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::policy::attachment;

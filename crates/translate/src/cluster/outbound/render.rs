@@ -20,7 +20,7 @@ use crate::cluster::{
     outlier_detection, port_override, soundness, upstream_protocol,
 };
 use crate::endpoint::LocalitiesInput;
-use crate::{Input, Reference, Rendered};
+use crate::{Input, Reference, Rendered, declared_by};
 
 impl OutboundClusterInput {
     pub(super) fn name(&self) -> String {
@@ -184,6 +184,9 @@ impl Input for OutboundClusterInput {
             }
         }
         protocol.finish(&mut cluster);
+        if is_dynamic(&self.service) {
+            dynamic_forward_proxy::settle(&mut cluster);
+        }
         Rendered { message: cluster, references, issues: Vec::new() }
     }
 
@@ -195,8 +198,10 @@ impl Input for OutboundClusterInput {
         soundness::refusal(message)
     }
 
-    fn owner(&self, _message: &Self::Output, _broken: &Violation) -> Option<(String, String)> {
-        let rule = self.rule.as_ref()?;
+    fn owner(&self, _message: &Self::Output, broken: &Violation) -> Option<(String, String)> {
+        let Some(rule) = self.rule.as_ref().filter(|_| !broken.path.starts_with("load_assignment")) else {
+            return Some((declared_by(&self.service), "spec".to_owned()));
+        };
         Some((format!("DestinationRule {}/{}", rule.namespace, rule.name), "spec".to_owned()))
     }
 }

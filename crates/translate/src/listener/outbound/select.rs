@@ -123,6 +123,14 @@ impl Builder<'_, '_> {
         if self.entries.get(&bind, port).is_some_and(|entry| entry.locked) {
             return;
         }
+        // Without an address of its own a stream is looked for on every address, the proxy's own ports among them.
+        if !bind::is_free(self.ctx, &bind, port, protocol) {
+            let message = format!(
+                "port {port} of every address is the proxy's own, so connections to it stay without a listener"
+            );
+            self.ctx.tell(declared_by(service), "spec.ports", message);
+            return;
+        }
         let everywhere = bind.primary() == class.ip_families.wildcard();
         if protocol.is_http() {
             let mut chain = http_chain(service, port, protocol, &bind, false);

@@ -1,54 +1,179 @@
-//! Whether a text is a regular expression of RE2, without compiling it: one pass, bounded memory, no recursion. What
-//! RE2 lacks (looking around, back references) is refused, and so is a repetition of more than 1000.
+//! Whether a text is a regular expression of RE2, and how large a program it becomes, without compiling it: one pass,
+//! bounded memory, no recursion. What RE2 lacks (looking around, back references) is refused, and so is a repetition
+//! of more than 1000, alone or by nesting.
 
-/// The largest count of a repetition, alone or by nesting.
+#[cfg(test)]
+mod tests;
+
+/// The largest program that Envoy takes under the bootstraps of Istio's agent and of ours
+/// (`re2.max_program_size.error_level`).
+const MAX_PROGRAM: u64 = 32_768;
+/// Envoy has expressions match bytes.
+const WIDEST: u32 = 0xff;
+/// Instructions of a class with a name, such as `\w`, negated or not.
+const NAMED_CLASS: u64 = 10;
+
+/// What is known of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// About how many instructions it becomes: a little more at times, not less.
+    pub size: u64,
+    /// The largest number of a character that it escapes.
+    pub widest: u32,
+}
+
+/// Why Envoy would refuse an expression.
+pub fn refusal(pattern: &str) -> Option<String> {
+    // Matches a byte, which Envoy's expressions may and those of configuration may not.
+    if pattern.contains(r"\C") {
+        return None;
+    }
+    let shown: String = pattern.chars().take(60).collect();
+    let dots = if shown.len() < pattern.len() { "…" } else { "" };
+    match check(pattern) {
+        Err(reason) => Some(format!("\"{shown}{dots}\" is no regular expression: {reason}")),
+        Ok(program) if program.size > MAX_PROGRAM => Some(format!(
+            "\"{shown}{dots}\" is too large a regular expression: it takes about {} steps, {MAX_PROGRAM} are allowed",
+            program.size
+        )),
+        Ok(program) if program.widest > WIDEST => {
+            Some(format!("\"{shown}{dots}\" escapes a character that is no byte"))
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The largest count of a repetition.
 const MAX_REPEAT: u32 = 1000;
 /// Groups nest no deeper.
 const MAX_DEPTH: usize = 1000;
 
-/// Says what is wrong with a pattern.
-pub(crate) fn check(pattern: &str) -> Result<(), String> {
-    let mut scanner = Scanner { rest: pattern, names: Vec::new() };
-    let mut depth = 0_usize;
+/// Says what is wrong with a pattern, or what it becomes.
+pub fn check(pattern: &str) -> Result<Program, String> {
+    let mut scanner = Scanner { rest: pattern, names: Vec::new(), widest: 0 };
+    let mut open: Vec<Part> = Vec::new();
+    let mut part = Part::default();
     // What a repetition would repeat.
     let mut before = Before::Nothing;
     while let Some(c) = scanner.next() {
         before = match c {
             '(' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err("expression nests too deeply".to_owned());
-                }
+                // Flags for the rest of this group open none.
                 if scanner.group()? {
-                    Before::Nothing
-                } else {
-                    // Flags for the rest of this group open none.
-                    depth -= 1;
-                    Before::Nothing
+                    if open.len() == MAX_DEPTH {
+                        return Err("expression nests too deeply".to_owned());
+                    }
+                    open.push(std::mem::take(&mut part));
                 }
+                Before::Nothing
             }
             ')' => {
-                depth = depth.checked_sub(1).ok_or("unexpected )")?;
+                let group = std::mem::replace(&mut part, open.pop().ok_or("unexpected )")?).closed();
+                part.add(group.size.saturating_add(2), group.repeats);
                 Before::Atom
             }
-            '|' => Before::Nothing,
+            '|' => {
+                part.add(1, 1);
+                part.add(0, 1);
+                Before::Nothing
+            }
             '[' => {
-                scanner.class()?;
+                let n_ranges = scanner.class()?;
+                part.add(n_ranges.saturating_add(1), 1);
                 Before::Atom
             }
-            '*' | '+' | '?' => before.repeated(&mut scanner, c)?,
+            '*' | '+' | '?' => {
+                let before = before.repeated(&mut scanner, c)?;
+                part.last.size = part.last.size.saturating_add(1);
+                before
+            }
             '{' => match scanner.count()? {
-                Some(()) => before.repeated(&mut scanner, c)?,
-                None => Before::Atom,
+                Some(count) => {
+                    let before = before.repeated(&mut scanner, c)?;
+                    part.last.repeat(count)?;
+                    before
+                }
+                None => {
+                    part.add(1, 1);
+                    Before::Atom
+                }
             },
             '\\' => {
-                scanner.escape(false)?;
+                let rest = scanner.rest.len();
+                let size = match scanner.escape(false)? {
+                    Some(c) => c.len_utf8() as u64,
+                    // A quoted text is as long as it is.
+                    None => NAMED_CLASS.max((rest - scanner.rest.len()) as u64),
+                };
+                part.add(size, 1);
                 Before::Atom
             }
-            _ => Before::Atom,
+            '.' => {
+                part.add(2, 1);
+                Before::Atom
+            }
+            c => {
+                part.add(c.len_utf8() as u64, 1);
+                Before::Atom
+            }
         };
     }
-    if depth > 0 { Err("missing closing )".to_owned()) } else { Ok(()) }
+    if !open.is_empty() {
+        return Err("missing closing )".to_owned());
+    }
+    Ok(Program { size: part.closed().size.saturating_add(4), widest: scanner.widest })
+}
+
+/// A sequence: what came before its last element, and that element.
+#[derive(Default)]
+struct Part {
+    before: Element,
+    last: Element,
+}
+
+/// Instructions, and how often the innermost is repeated by counts.
+#[derive(Clone, Copy)]
+struct Element {
+    size: u64,
+    repeats: u32,
+}
+
+impl Default for Element {
+    fn default() -> Self {
+        Self { size: 0, repeats: 1 }
+    }
+}
+
+impl Part {
+    fn add(&mut self, size: u64, repeats: u32) {
+        self.before = self.joined();
+        self.last = Element { size, repeats };
+    }
+
+    fn joined(&self) -> Element {
+        Element {
+            size: self.before.size.saturating_add(self.last.size),
+            repeats: self.before.repeats.max(self.last.repeats),
+        }
+    }
+
+    fn closed(self) -> Element {
+        self.joined()
+    }
+}
+
+impl Element {
+    /// Repeats it by a count: so often at least, so often at most unless there is no end.
+    fn repeat(&mut self, (low, high): (u32, Option<u32>)) -> Result<(), String> {
+        let copies = high.unwrap_or(low);
+        self.repeats = self.repeats.saturating_mul(copies.max(1));
+        if self.repeats > MAX_REPEAT {
+            return Err(format!("repeats by nesting more often than {MAX_REPEAT} times"));
+        }
+        let ends = u64::from(high.map_or(1, |high| high - low));
+        self.size = self.size.saturating_mul(u64::from(copies.max(1))).saturating_add(ends);
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +199,7 @@ impl Before {
 struct Scanner<'a> {
     rest: &'a str,
     names: Vec<&'a str>,
+    widest: u32,
 }
 
 impl Scanner<'_> {
@@ -122,7 +248,7 @@ impl Scanner<'_> {
     }
 
     /// The rest of `{n}`, `{n,}` or `{n,m}`; none if the brace stands for itself.
-    fn count(&mut self) -> Result<Option<()>, String> {
+    fn count(&mut self) -> Result<Option<(u32, Option<u32>)>, String> {
         let Some((inside, after)) = self.rest.split_once('}') else { return Ok(None) };
         let number = |text: &str| -> Option<u32> {
             let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -139,15 +265,16 @@ impl Scanner<'_> {
             return Err(format!("invalid repeat count: {{{inside}}}"));
         }
         self.rest = after;
-        Ok(Some(()))
+        Ok(Some((low, (!inside.ends_with(',')).then_some(high))))
     }
 
-    /// The rest of a class after its opening bracket.
-    fn class(&mut self) -> Result<(), String> {
+    /// The rest of a class after its opening bracket; about how many ranges it has.
+    fn class(&mut self) -> Result<u64, String> {
         let missing = || "missing closing ]".to_owned();
         self.eat('^');
         let mut first = true;
         let mut low: Option<char> = None;
+        let mut n_ranges = 0_u64;
         loop {
             if self.rest.starts_with("[:")
                 && let Some((name, after)) = self.rest[2..].split_once(":]")
@@ -161,12 +288,13 @@ impl Scanner<'_> {
                     return Err(format!("invalid character class range: [:{name}:]"));
                 }
                 self.rest = after;
+                n_ranges += NAMED_CLASS;
                 (first, low) = (false, None);
                 continue;
             }
             let c = self.next().ok_or_else(missing)?;
             match c {
-                ']' if !first => return Ok(()),
+                ']' if !first => return Ok(n_ranges),
                 '-' if low.is_some() && !self.rest.starts_with(']') => {
                     let high = match self.next().ok_or_else(missing)? {
                         '\\' => self.escape(true)?,
@@ -177,8 +305,14 @@ impl Scanner<'_> {
                     }
                     low = None;
                 }
-                '\\' => low = self.escape(true)?,
-                c => low = Some(c),
+                '\\' => {
+                    low = self.escape(true)?;
+                    n_ranges += low.map_or(NAMED_CLASS, |c| c.len_utf8() as u64);
+                }
+                c => {
+                    n_ranges += c.len_utf8() as u64;
+                    low = Some(c);
+                }
             }
             first = false;
         }
@@ -228,6 +362,7 @@ impl Scanner<'_> {
                     digits
                 };
                 let code = u32::from_str_radix(&digits, 16).map_err(|_| invalid())?;
+                self.widest = self.widest.max(code);
                 char::from_u32(code).map(Some).ok_or_else(invalid)
             }
             '0' => {

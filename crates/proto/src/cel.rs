@@ -16,7 +16,7 @@ enum Token {
 }
 
 /// Says what is wrong with an expression.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+pub fn check(text: &str) -> Result<(), String> {
     let tokens = tokens(text)?;
     let mut parser = Parser { tokens, at: 0, depth: 0 };
     parser.expression()?;
