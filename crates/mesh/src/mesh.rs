@@ -331,6 +331,11 @@ impl Mesh {
         &self.store
     }
 
+    /// What the process was started with.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
+    }
+
     /// What is wrong with the mesh configuration that is in the store.
     pub fn settings_issues(&self) -> &[Issue] {
         &self.settings_issues

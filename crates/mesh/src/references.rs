@@ -11,12 +11,12 @@ use proto::istio::networking as api;
 use crate::virtual_service::{MESH_GATEWAY, resolve_host};
 use crate::{Mesh, Service};
 
+mod objects;
 #[cfg(test)]
 mod tests;
 
 impl Mesh {
-    /// What does not fit together, object by object. Looks at every VirtualService, DestinationRule, Telemetry and
-    /// ServiceEntry.
+    /// What does not fit together, object by object. Looks at every object of some kinds.
     pub fn findings(&self) -> Findings {
         let mut found = Findings::default();
         for object in self.store().virtual_services() {
@@ -32,7 +32,13 @@ impl Mesh {
             found.tell(object, "spec.subsets", message);
         }
         self.providers(&mut found);
+        self.custom_providers(&mut found);
+        self.log_filters(&mut found);
+        self.log_formats(&mut found);
+        self.hash_keys(&mut found);
         self.hosts_of_everything(&mut found);
+        self.entries(&mut found);
+        self.sidecar_hosts(&mut found);
         found
     }
 

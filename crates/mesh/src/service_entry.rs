@@ -21,7 +21,8 @@ pub(crate) fn services(
     let entry = &object.spec;
     let addresses: Vec<String> = entry.addresses.iter().filter_map(|a| address(a)).collect();
     let addresses = if addresses.is_empty() { vec![UNSPECIFIED_V4.to_owned()] } else { addresses };
-    let ports: Vec<ServicePort> = entry.ports.iter().map(port).collect();
+    let ports: Vec<ServicePort> =
+        entry.ports.iter().filter(|port| (1..=65_535).contains(&port.number)).map(port).collect();
     let mut services = Vec::new();
     for host in &entry.hosts {
         let host = Host::from(host.to_lowercase());

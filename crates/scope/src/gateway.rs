@@ -200,6 +200,9 @@ fn ports(bound: &BoundGateway, server: &Server, own: &[OwnService]) -> Vec<u32> 
 fn resolved(gateway: &Object<Gateway>, server: &Server, port: u32) -> Result<Arc<GatewayServer>, String> {
     let declared = server.port.as_ref().ok_or("the server has no port, so it is left out")?;
     let meta = &gateway.meta;
+    if !(1..=65_535).contains(&declared.number) {
+        return Err(format!("{} is no port, so the server is left out", declared.number));
+    }
     if server.tls.as_ref().is_some_and(|tls| TlSmode::try_from(tls.mode).is_err()) {
         return Err("its TLS mode is unknown, so the server is left out".to_owned());
     }
