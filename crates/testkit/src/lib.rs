@@ -18,6 +18,7 @@ pub mod secure;
 pub mod simulator;
 pub mod statistics;
 pub mod tls_client;
+pub mod told;
 pub mod wait;
 
 use std::path::PathBuf;

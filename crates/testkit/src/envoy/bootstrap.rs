@@ -125,6 +125,10 @@ impl Bootstrap {
                 "cds_config": over_ads,
                 "lds_config": over_ads,
             },
+            // As under Istio's agent: Envoy's own limit for regular expressions is lower.
+            "layered_runtime": {"layers": [
+                {"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}},
+            ]},
             "static_resources": {"clusters": [self.discovery_cluster()]},
         })
     }

@@ -40,6 +40,8 @@ pub fn static_bootstrap(node: &Value, resources: &Resources) -> Value {
             "transportApiVersion": "V3",
             "grpcServices": [{"envoyGrpc": {"clusterName": "xds-grpc"}}],
         }},
+        // As under Istio's agent and ours: Envoy's own limit for regular expressions is lower.
+        "layeredRuntime": {"layers": [{"name": "static", "staticLayer": {"re2.max_program_size.error_level": 32768}}]},
         "staticResources": {"clusters": clusters, "listeners": listeners},
     })
 }
