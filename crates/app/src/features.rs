@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mesh::Features;
+use mesh::{Compliance, Features};
 
 /// Reads every switch through `variable` (the environment, or a map in tests). Returns what could not be read.
 pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, Vec<String>) {
@@ -45,6 +45,7 @@ pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, 
         .duration("PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT", &mut f.transport_socket_connect_timeout);
     source.number("PILOT_DNS_CARES_UDP_MAX_QUERIES", &mut f.dns_cares_udp_max_queries);
     source.number("MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP", &mut f.max_connections_per_socket_event_loop);
+    source.read("COMPLIANCE_POLICY", compliance, "fips-140-2 or pqc", &mut f.compliance);
     let mut label = f.telemetry_label;
     let mut endpoint_label = f.telemetry_label;
     source.flag("PILOT_ENABLE_TELEMETRY_LABEL", &mut label);
@@ -54,6 +55,14 @@ pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, 
     source.number("PILOT_TRACE_SAMPLING", &mut sampling);
     f.trace_sampling_basis_points = (sampling.clamp(0.0, 100.0) * 100.0).round() as u32;
     (f, source.problems)
+}
+
+fn compliance(text: &str) -> Option<Compliance> {
+    match text {
+        "fips-140-2" => Some(Compliance::Fips140),
+        "pqc" => Some(Compliance::PostQuantum),
+        _ => None,
+    }
 }
 
 /// How long the control thread waits for quiet before a push, and at the most.

@@ -80,6 +80,20 @@ pub struct Features {
     pub alpha_gateway_api: bool,
     /// `K8S_INGRESS_NS`: the namespace of what Ingresses become.
     pub ingress_namespace: String,
+    /// `COMPLIANCE_POLICY`: what every TLS context is held to.
+    pub compliance: Compliance,
+}
+
+/// A rule about cryptography that holds whatever users ask for (security specification, 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compliance {
+    /// None.
+    #[default]
+    None,
+    /// `fips-140-2`: TLS 1.2 and what that standard approves.
+    Fips140,
+    /// `pqc`: TLS 1.3 with a key exchange that withstands quantum computers.
+    PostQuantum,
 }
 
 impl Default for Features {
@@ -122,6 +136,7 @@ impl Default for Features {
             quic_listeners: false,
             alpha_gateway_api: false,
             ingress_namespace: "istio-system".to_owned(),
+            compliance: Compliance::None,
         }
     }
 }

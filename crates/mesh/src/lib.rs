@@ -49,7 +49,7 @@ pub use endpoint::{Endpoint, EndpointAddress, EndpointSet, Health};
 pub use export::ExportTo;
 pub use extension::Extension;
 pub use fact::Fact;
-pub use features::Features;
+pub use features::{Compliance, Features};
 pub use gateway::{BoundGateway, MadeGateway};
 pub use gateway_api::status::{Condition, ObjectStatus, StatusBody};
 pub use key_set::{KeySets, KeySource};

@@ -58,7 +58,7 @@ impl Transport<'_> {
                 // What is offered is fixed; where the client decides, HTTP/1.1 may not be what follows.
                 let http1 = self.http_port && !protocol.follows_client();
                 let alpn = tls::client_alpn(self.settings, self.client.dialect, http1, http2);
-                let context = tls::mesh_client_context(&names, &sni, alpn);
+                let context = tls::mesh_client_context(self.settings, &names, &sni, alpn);
                 let socket = tls::client_socket(&context);
                 let original =
                     discovery_type(cluster) == Some(envoy::cluster::cluster::DiscoveryType::OriginalDst);

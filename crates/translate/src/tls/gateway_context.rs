@@ -8,6 +8,7 @@ use proto::istio::networking::server_tls_settings::TlSmode;
 use proto::{envoy, istio};
 use scope::{Dialect, TlsFiles};
 
+use super::compliance::comply;
 use super::mesh_context::{PEER_EXCHANGE, exchanges_metadata};
 use super::{combined_validation, exact_names, origination, secret};
 
@@ -75,6 +76,7 @@ pub fn gateway_server_context(
         }
         common.tls_params = parameters(settings, tls);
     }
+    comply(settings.features.compliance, &mut common);
     envoy::tls::DownstreamTlsContext {
         require_client_certificate: Some(envoy::google::boolean(matches!(
             mode,

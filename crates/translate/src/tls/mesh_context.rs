@@ -8,6 +8,7 @@ use mesh::MeshSettings;
 use proto::{envoy, istio};
 use scope::{Dialect, TlsFiles};
 
+use super::compliance::comply;
 use super::{combined_validation, exact_names, name_matcher, parameters, secret};
 
 pub(super) const PEER_EXCHANGE: &str = "istio-peer-exchange";
@@ -72,15 +73,17 @@ pub fn mesh_server_context(
         match_subject_alt_names: trust_domains(settings).iter().map(prefix).collect(),
         ..Default::default()
     };
+    let mut common = envoy::tls::CommonTlsContext {
+        tls_params: Some(params),
+        alpn_protocols: alpn,
+        tls_certificate_sds_secret_configs: vec![certificate],
+        validation_context_type: Some(combined_validation(validation, roots)),
+        ..Default::default()
+    };
+    comply(settings.features.compliance, &mut common);
     envoy::tls::DownstreamTlsContext {
         require_client_certificate: Some(envoy::google::boolean(true)),
-        common_tls_context: Some(envoy::tls::CommonTlsContext {
-            tls_params: Some(params),
-            alpn_protocols: alpn,
-            tls_certificate_sds_secret_configs: vec![certificate],
-            validation_context_type: Some(combined_validation(validation, roots)),
-            ..Default::default()
-        }),
+        common_tls_context: Some(common),
         ..Default::default()
     }
 }
@@ -105,6 +108,7 @@ pub fn trust_domains(settings: &MeshSettings) -> Vec<String> {
 
 /// The client's context of mesh mutual TLS: the workload's certificate, `names` accepted of the server.
 pub fn mesh_client_context(
+    settings: &MeshSettings,
     names: &[String],
     sni: &str,
     alpn_protocols: Vec<String>,
@@ -114,15 +118,17 @@ pub fn mesh_client_context(
         match_subject_alt_names: exact_names(names),
         ..Default::default()
     };
+    let mut common = envoy::tls::CommonTlsContext {
+        tls_params: Some(parameters()),
+        alpn_protocols,
+        tls_certificate_sds_secret_configs: vec![secret::workload_certificate()],
+        validation_context_type: Some(combined_validation(validation, secret::workload_roots())),
+        ..Default::default()
+    };
+    comply(settings.features.compliance, &mut common);
     envoy::tls::UpstreamTlsContext {
         sni: sni.to_owned(),
-        common_tls_context: Some(envoy::tls::CommonTlsContext {
-            tls_params: Some(parameters()),
-            alpn_protocols,
-            tls_certificate_sds_secret_configs: vec![secret::workload_certificate()],
-            validation_context_type: Some(combined_validation(validation, secret::workload_roots())),
-            ..Default::default()
-        }),
+        common_tls_context: Some(common),
         ..Default::default()
     }
 }

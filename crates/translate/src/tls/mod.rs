@@ -4,6 +4,7 @@
 //! `secret` says where certificates come from, `mesh_context` builds the contexts of mutual TLS between workloads,
 //! `origination` those of TLS that a client originates towards whatever a DestinationRule names.
 
+mod compliance;
 mod gateway_context;
 mod mesh_context;
 mod origination;

@@ -5,6 +5,7 @@ use istio::networking::client_tls_settings::TlSmode;
 use mesh::MeshSettings;
 use proto::{envoy, istio};
 
+use super::compliance::comply;
 use super::{combined_validation, exact_names, parameters, secret};
 
 /// What an originated context is made of.
@@ -71,6 +72,7 @@ pub fn origination_context(
     if what.http2 {
         common.alpn_protocols = vec!["h2".to_owned()];
     }
+    comply(settings.features.compliance, &mut common);
     Some(envoy::tls::UpstreamTlsContext {
         sni: tls.sni.clone(),
         common_tls_context: Some(common),
