@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::security::Flags;
+
 /// A control plane for Envoy that takes istiod's place.
 #[derive(Debug, Parser)]
 #[command(name = "trierarch", version, propagate_version = true)]
@@ -117,6 +119,22 @@ pub(crate) struct Discovery {
     /// trust its ca-cert.pem. Unset means a new root at each start.
     #[arg(long = "caRootFolder", value_name = "FOLDER")]
     pub(crate) ca_root_folder: Option<PathBuf>,
+    /// Certificate of our own TLS ports; with --tlsKeyFile and --caCertFile. Changes are taken in while running.
+    #[arg(long = "tlsCertFile", value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) tls_cert_file: String,
+    /// Key of that certificate.
+    #[arg(long = "tlsKeyFile", value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) tls_key_file: String,
+    /// Roots of that certificate: what webhooks and workloads are told to trust, and callers are verified by beside
+    /// the roots of the CA.
+    #[arg(long = "caCertFile", value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub(crate) ca_cert_file: String,
+    /// Least version of TLS at 15012 and 15017: 1.2 or 1.3.
+    #[arg(long = "tls-min-version", value_name = "VERSION", default_value = "1.2")]
+    pub(crate) tls_min_version: server::MinVersion,
+    /// Cipher suites of TLS 1.2 at 15012 and 15017, by the names of the IANA; all good ones if empty.
+    #[arg(long = "tls-cipher-suites", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) tls_cipher_suites: Vec<String>,
     /// Webhooks over TLS. If empty, `/inject` is served in plain text at --httpAddr.
     #[arg(long = "httpsAddr", default_value = ":15017")]
     pub(crate) https_addr: String,
@@ -141,6 +159,25 @@ pub(crate) struct Discovery {
     /// Log lines as JSON.
     #[arg(long = "log_as_json", default_value_t = false)]
     pub(crate) log_as_json: bool,
+}
+
+impl Discovery {
+    /// What it says of TLS and the CA.
+    pub(crate) fn security(&self) -> Flags {
+        Flags {
+            ca_root_folder: self.ca_root_folder.clone(),
+            ca_cert_file: (&self.ca_cert_file).into(),
+            tls_cert_file: (&self.tls_cert_file).into(),
+            tls_key_file: (&self.tls_key_file).into(),
+            tls_min_version: self.tls_min_version,
+            tls_cipher_suites: self
+                .tls_cipher_suites
+                .iter()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
+        }
+    }
 }
 
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {

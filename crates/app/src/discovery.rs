@@ -24,7 +24,8 @@ use crate::control::{Control, Event};
 use crate::features::{debounce, features, max_streams_per_second, parse_flag, push_throttle};
 use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
-use crate::security::{self, Secure, Webhooks};
+use crate::security::kubernetes::ConfigMaps;
+use crate::security::{self, Bundles, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::statuses::{self, Part};
@@ -55,7 +56,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     problems.extend(more);
     let (max_streams_per_second, more) = max_streams_per_second(&environment);
     problems.extend(more);
-    let (security_settings, more) = security::Settings::read(&environment, options.ca_root_folder.clone())?;
+    let (security_settings, more) =
+        security::Settings::read(&environment, options.security(), features.compliance)?;
     problems.extend(more);
     let (jwks_settings, more) = jwks::Settings::read(&environment);
     problems.extend(more);
@@ -139,7 +141,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         None => None,
     };
     let mut leadership = None;
-    let authority = AuthorityHolder::default();
+    let (authority, bundles) = (AuthorityHolder::default(), Bundles::default());
     let kubernetes = if let Some(client) = api_server.clone() {
         leadership = Some(controllers(&client, &options, &state, &environment));
         tracing::info!("configuration comes from the API server");
@@ -177,21 +179,34 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         };
         if !options.secure_grpc_addr.is_empty() {
             let listener = listen(&options.secure_grpc_addr, "--secureGRPCAddr").await?;
-            security_settings.check()?;
+            security_settings.check(api_server.is_some())?;
             if let Some(leadership) = &mut leadership {
-                let (state, roots) = (Arc::clone(&state), authority.watch());
-                let name = security_settings.root_config_map.clone();
+                let (state, bundles) = (Arc::clone(&state), bundles.subscribe());
+                let names = ConfigMaps {
+                    roots: security_settings.root_config_map.clone(),
+                    revoked: security_settings.revocation_config_map.clone(),
+                };
                 leadership.run(LockKind::ConfigMap, security::kubernetes::LOCK, move |client| {
-                    security::kubernetes::keep_roots(client, Arc::clone(&state), roots.clone(), name.clone())
+                    security::kubernetes::keep_roots(
+                        client,
+                        Arc::clone(&state),
+                        bundles.clone(),
+                        names.clone(),
+                    )
                 });
             }
             let mut served = authority.watch();
             if let Some(client) = api_server.clone().filter(|_| webhooks.is_some()) {
                 let kept = KeptWebhooks::read(&options.namespace, &options.revision, &environment);
                 let counters = WebhookMetrics::new(metrics.registry()).context("the metrics of webhooks")?;
-                let (known, when_known) = watch::channel(None);
-                tokio::spawn(Keeper::new(client, kept, counters).run(authority.watch(), known));
-                served = when_known;
+                let keeper = Keeper::new(client, kept, counters);
+                if security_settings.serves_own() {
+                    let (known, when_known) = watch::channel(None);
+                    tokio::spawn(keeper.run(authority.watch(), known));
+                    served = when_known;
+                } else {
+                    tokio::spawn(keeper.run(security::roots_of(bundles.subscribe()), watch::channel(None).0));
+                }
             }
             let secure = Secure {
                 settings: security_settings,
@@ -202,6 +217,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 client: api_server,
                 authority,
                 served,
+                bundles,
                 namespace: options.namespace.clone(),
                 revision: options.revision.clone(),
                 webhooks,

@@ -1,7 +1,9 @@
 //! The certificate authority, the TLS ports and who may pass them: settings as istiod names them, wired together.
 
 pub(crate) mod kubernetes;
+mod serving;
 mod settings;
+mod signing;
 mod upkeep;
 
 use std::future::Future;
@@ -14,9 +16,9 @@ use ca::{Authority, KeySet, Material};
 use kube_io::Client;
 use server::{
     Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates,
-    ForwardedAuthenticator, Gate, GateOptions, Impersonation, KubernetesAuthenticator, LocalIssuer,
-    MinVersion, SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls,
-    keep_serving_certificate, keep_trust, moment,
+    ForwardedAuthenticator, Gate, GateOptions, Impersonation, Issuer, KubernetesAuthenticator, LocalIssuer,
+    SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls, keep_serving_certificate,
+    keep_trust, moment,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,7 +26,10 @@ use tokio::sync::watch;
 use crate::state::State;
 
 use kubernetes::RootSecret;
-pub(crate) use settings::Settings;
+use serving::Provider;
+pub(crate) use serving::{Bundle, Bundles, roots_of};
+pub(crate) use settings::{Flags, Settings};
+use signing::ClusterIssuer;
 use upkeep::{Origin, Rotation, Upkeep};
 
 /// What is served over TLS.
@@ -37,8 +42,10 @@ pub(crate) struct Secure {
     /// The API server, where there is one.
     pub(crate) client: Option<Client>,
     pub(crate) authority: AuthorityHolder,
-    /// The authority that the serving certificate is to be of: the one in force, once callers know its roots.
+    /// The authority that a serving certificate of ours is to be of: the one in force, once callers know its roots.
     pub(crate) served: watch::Receiver<Option<Arc<Authority>>>,
+    /// Told of what others have to trust.
+    pub(crate) bundles: Bundles,
     pub(crate) namespace: String,
     pub(crate) revision: String,
     /// What is served beside it with the same certificate; nothing if webhooks are off.
@@ -63,20 +70,31 @@ impl Secure {
         }
         let address = self.state.discovery_address();
         let hosts = ca::serving_names(&self.settings.custom_hosts, &address, &self.namespace, &self.revision);
-        let trust_domain = self.state.trust_domain();
-        let tls = start(
-            &self.settings,
-            self.settings.origin(self.client, &self.namespace)?,
-            &self.authority,
-            self.served,
-            &trust_domain,
-            self.metrics.clone(),
-            hosts,
-        )
-        .await?;
+        if self.settings.provider == Provider::Nobody && self.settings.files.is_none() {
+            tracing::warn!(scope = "ca", "nothing is served over TLS: PILOT_CERT_PROVIDER is none");
+            stop.await;
+            return Ok(());
+        }
+        let ground = Ground {
+            settings: &self.settings,
+            state: &self.state,
+            client: self.client.as_ref(),
+            authority: &self.authority,
+            served: &self.served,
+            bundles: &self.bundles,
+            metrics: &self.metrics,
+            namespace: &self.namespace,
+        };
+        let tls = ground.start(hosts).await?;
         let accounts = self.settings.node_accounts.clone();
         let impersonation = Impersonation { accounts, nodes: Arc::clone(&self.state) as _ };
-        let issuer = Arc::new(LocalIssuer::new(self.authority, self.settings.lifetimes));
+        let issuer: Arc<dyn Issuer> = match (&self.settings.signers, &self.client) {
+            (Some(signers), Some(client)) => {
+                let (client, state) = (client.clone(), Arc::clone(&self.state));
+                Arc::new(ClusterIssuer::new(client, state, signers.clone(), self.settings.lifetimes))
+            }
+            _ => Arc::new(LocalIssuer::new(self.authority, self.settings.lifetimes)),
+        };
         let certificates = self.settings.sign.then(|| {
             Certificates::with_impersonation(Arc::clone(&self.gate), issuer, self.metrics, impersonation)
         });
@@ -92,36 +110,75 @@ impl Secure {
     }
 }
 
-/// Finds the authority and serves a certificate of it.
-async fn start(
-    settings: &Settings,
-    origin: Origin,
-    authority: &AuthorityHolder,
-    served: watch::Receiver<Option<Arc<Authority>>>,
-    trust_domain: &str,
-    metrics: CertificateMetrics,
-    hosts: Vec<String>,
-) -> Result<Arc<Tls>> {
-    let tls = Arc::new(Tls::new(MinVersion::default()));
-    let material = origin.first(settings, trust_domain).await?;
-    let at = moment().context("there is no randomness")?;
-    let first = Authority::new(&material, at.now).context("the CA material cannot be used")?;
-    metrics.root_runs_out(first.roots_expire(), at.now);
-    authority.replace(first);
-    let upkeep = Upkeep {
-        origin,
-        material,
-        holder: authority.clone(),
-        metrics,
-        takes_new_roots: settings.takes_new_roots,
-        root_lifetime: settings.root_lifetime,
-        rotation: settings.rotation,
-    };
-    tokio::spawn(upkeep.run());
-    let serving = ServingCertificate { hosts, lifetime: settings.serving_lifetime };
-    tokio::spawn(keep_trust(authority.watch(), Arc::clone(&tls)));
-    tokio::spawn(keep_serving_certificate(serving, served, Arc::clone(&tls)));
-    Ok(tls)
+/// What a start stands on.
+struct Ground<'a> {
+    settings: &'a Settings,
+    state: &'a Arc<State>,
+    client: Option<&'a Client>,
+    authority: &'a AuthorityHolder,
+    served: &'a watch::Receiver<Option<Arc<Authority>>>,
+    bundles: &'a Bundles,
+    metrics: &'a CertificateMetrics,
+    namespace: &'a str,
+}
+
+impl Ground<'_> {
+    /// Finds the authority, unless the cluster signs everything, and serves a certificate for these hosts.
+    async fn start(&self, hosts: Vec<String>) -> Result<Arc<Tls>> {
+        let settings = self.settings;
+        let tls = Arc::new(Tls::new(settings.tls.clone()));
+        let lifetime = settings.serving_lifetime;
+        let signer = match (&settings.files, &settings.provider) {
+            (None, Provider::Signer(signer)) => Some(signer.clone()),
+            _ => None,
+        };
+        if signer.is_none() || settings.signers.is_none() {
+            self.start_authority().await?;
+            let serves_other = settings.files.is_some() || signer.is_some();
+            let follow =
+                serving::follow_authority(self.authority.watch(), self.bundles.clone(), serves_other);
+            tokio::spawn(follow);
+        }
+        tokio::spawn(keep_trust(self.authority.watch(), Arc::clone(&tls)));
+        if settings.signers.is_some() {
+            tokio::spawn(serving::follow_signers(Arc::clone(self.state), Arc::clone(&tls)));
+        }
+        if let Some(files) = &settings.files {
+            let served = files.start(&tls, &self.bundles)?;
+            tracing::info!(scope = "ca", "our own ports serve {}", files.certificate.display());
+            let (bundles, metrics) = (self.bundles.clone(), self.metrics.clone());
+            tokio::spawn(files.clone().keep(served, Arc::clone(&tls), bundles, metrics));
+        } else if let Some(signer) = signer {
+            let client = self.client.cloned().context("a signer of the cluster needs an API server")?;
+            let signed = serving::Signed { client, state: Arc::clone(self.state), signer, hosts, lifetime };
+            tokio::spawn(signed.keep(Arc::clone(&tls), self.bundles.clone()));
+        } else {
+            let serving = ServingCertificate { hosts, lifetime };
+            tokio::spawn(keep_serving_certificate(serving, self.served.clone(), Arc::clone(&tls)));
+        }
+        Ok(tls)
+    }
+
+    async fn start_authority(&self) -> Result<()> {
+        let (settings, authority, metrics) = (self.settings, self.authority, self.metrics.clone());
+        let origin = settings.origin(self.client.cloned(), self.namespace)?;
+        let material = origin.first(settings, &self.state.trust_domain()).await?;
+        let at = moment().context("there is no randomness")?;
+        let first = Authority::new(&material, at.now).context("the CA material cannot be used")?;
+        metrics.root_runs_out(first.roots_expire(), at.now);
+        authority.replace(first);
+        let upkeep = Upkeep {
+            origin,
+            material,
+            holder: authority.clone(),
+            metrics,
+            takes_new_roots: settings.takes_new_roots,
+            root_lifetime: settings.root_lifetime,
+            rotation: settings.rotation,
+        };
+        tokio::spawn(upkeep.run());
+        Ok(())
+    }
 }
 
 /// Who may pass the ports where credentials are asked for.
@@ -176,8 +233,16 @@ impl Settings {
         })
     }
 
+    /// Whether our own authority certifies our own ports.
+    pub(crate) fn serves_own(&self) -> bool {
+        self.files.is_none() && self.provider == Provider::Own
+    }
+
     /// Checks what operators plugged in, so that a start with broken material fails at once.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self, has_api_server: bool) -> Result<()> {
+        if !has_api_server && (self.signers.is_some() || matches!(self.provider, Provider::Signer(_))) {
+            bail!("EXTERNAL_CA and PILOT_CERT_PROVIDER=k8s.io/… need an API server, and there is none");
+        }
         if let Some(material) = plugged_in(&self.root_ca_dir)? {
             let at = moment().context("there is no randomness")?;
             Authority::new(&material, at.now).with_context(|| {

@@ -12,6 +12,8 @@ use config::Rejection;
 use mesh::{KeySource, Mesh, MeshSettings, Reader};
 use model::Issue;
 use parking_lot::Mutex;
+use proto::istio::mesh::mesh_config::CertificateData;
+use proto::istio::mesh::mesh_config::certificate_data::CertificateData as Source;
 use scope::Proxy;
 use serde_json::{Value, json};
 use server::{DebugSource, Discovery, Published, Trust};
@@ -134,6 +136,35 @@ impl Discovery for Ports {
 impl State {
     fn settings(&self) -> Option<Arc<MeshSettings>> {
         self.mesh.load().as_deref().map(|mesh| Arc::clone(Reader::new(mesh).settings()))
+    }
+
+    /// Roots in PEM that the mesh configuration has for this signer (`caCertificates[].certSigners`); empty where it has
+    /// none.
+    pub(crate) fn roots_of_signer(&self, signer: &str) -> String {
+        self.roots_of(&|certificate, _| certificate.cert_signers.iter().any(|name| name == signer))
+    }
+
+    /// Roots in PEM of all signers that sign for our trust domain.
+    pub(crate) fn roots_of_signers(&self) -> String {
+        self.roots_of(&|certificate, trust_domain| {
+            let domains = &certificate.trust_domains;
+            !certificate.cert_signers.is_empty()
+                && (domains.is_empty() || domains.iter().any(|domain| domain == trust_domain))
+        })
+    }
+
+    fn roots_of(&self, is_meant: &dyn Fn(&CertificateData, &str) -> bool) -> String {
+        let Some(settings) = self.settings() else { return String::new() };
+        let mut roots = String::new();
+        for certificate in &settings.config.ca_certificates {
+            if let (true, Some(Source::Pem(pem))) =
+                (is_meant(certificate, settings.trust_domain()), &certificate.certificate_data)
+            {
+                roots.push_str(pem.trim());
+                roots.push('\n');
+            }
+        }
+        roots
     }
 
     /// The host that proxies reach the control plane at, with its port; empty where none is set.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca::{Authority, Bundle};
+use ca::{Bundle, Trusted};
 use kube_io::{Client, KeptWebhooks, Probe, WebhookKind, keep_webhooks, probe_validation};
 use parking_lot::Mutex;
 use server::{WebhookMetrics, moment};
@@ -89,10 +89,10 @@ impl Keeper {
 
     /// Runs until dropped. Through `known` it tells of an authority when the API server has had the time to learn its
     /// roots, so that a certificate of it may be served.
-    pub(crate) async fn run(
+    pub(crate) async fn run<T: Trusted>(
         mut self,
-        mut authorities: watch::Receiver<Option<Arc<Authority>>>,
-        known: watch::Sender<Option<Arc<Authority>>>,
+        mut authorities: watch::Receiver<Option<Arc<T>>>,
+        known: watch::Sender<Option<Arc<T>>>,
     ) {
         loop {
             let authority = authorities.borrow_and_update().clone();
@@ -103,7 +103,7 @@ impl Keeper {
                     known.send_replace(Some(Arc::clone(&authority)));
                 }
                 let is_new = !known.borrow().as_ref().is_some_and(|known| Arc::ptr_eq(known, &authority));
-                let round = tokio::time::timeout(HOLD, self.round(&authority)).await;
+                let round = tokio::time::timeout(HOLD, self.round(&*authority)).await;
                 if is_new {
                     self.probe = Probes::new();
                     tokio::time::sleep(SETTLE).await;
@@ -123,7 +123,7 @@ impl Keeper {
     }
 
     /// Looks at everything once. Returns when to look again.
-    async fn round(&mut self, authority: &Authority) -> Duration {
+    async fn round(&mut self, authority: &dyn Trusted) -> Duration {
         let mut pause = INTERVAL;
         if self.options.injection {
             let kept = self.keep(WebhookKind::Injection, authority, false).await;
@@ -149,7 +149,7 @@ impl Keeper {
     }
 
     /// Lets validation refuse what it could not be asked about, if it is seen to refuse.
-    async fn make_strict(&mut self, authority: &Authority, lenient: &[String]) {
+    async fn make_strict(&mut self, authority: &dyn Trusted, lenient: &[String]) {
         let Options { namespace, revision, .. } = &self.options;
         let probe = probe_validation(&self.client, namespace, revision).await;
         match &probe {
@@ -177,7 +177,7 @@ impl Keeper {
         self.probe.again();
     }
 
-    async fn keep(&mut self, kind: WebhookKind, authority: &Authority, is_strict: bool) -> KeptWebhooks {
+    async fn keep(&mut self, kind: WebhookKind, authority: &dyn Trusted, is_strict: bool) -> KeptWebhooks {
         let now = moment().map(|at| at.now).unwrap_or_default();
         let roots = |place: &str, bundle: &[u8]| self.wanted(authority, place, bundle, now);
         let outcome = keep_webhooks(&self.client, kind, &self.options.revision, &roots, is_strict).await;
@@ -209,12 +209,12 @@ impl Keeper {
     }
 
     /// The roots that an entry should hold; `None` if it does.
-    fn wanted(&self, authority: &Authority, place: &str, bundle: &[u8], now: i64) -> Option<String> {
+    fn wanted(&self, authority: &dyn Trusted, place: &str, bundle: &[u8], now: i64) -> Option<String> {
         let mut wider = self.wider.lock();
         match authority.compare_bundle(bundle, now) {
             Bundle::Wider => {
                 let since = *wider.entry(place.to_owned()).or_insert_with(Instant::now);
-                (since.elapsed() >= OVERLAP).then(|| authority.roots().to_owned())
+                (since.elapsed() >= OVERLAP).then(|| authority.pem().to_owned())
             }
             Bundle::Exact => {
                 wider.remove(place);

@@ -25,16 +25,19 @@ pub struct Material {
     pub chain: String,
     /// All roots that are trusted; may be empty where the certificate is its own root.
     pub roots: String,
+    /// Revocation lists, of which workloads are told; may be empty.
+    pub revoked: String,
 }
 
 /// The key stays unseen.
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { certificate, chain, roots, .. } = self;
+        let Self { certificate, chain, roots, revoked, key: _ } = self;
         f.debug_struct("Material")
             .field("certificate", certificate)
             .field("chain", chain)
             .field("roots", roots)
+            .field("revoked", revoked)
             .finish_non_exhaustive()
     }
 }
@@ -117,6 +120,7 @@ pub struct Authority {
     roots: String,
     root_certificates: Vec<Vec<u8>>,
     roots_expire: UnixSeconds,
+    revoked: String,
 }
 
 impl Authority {
@@ -226,6 +230,11 @@ impl Authority {
     /// All roots, as PEM.
     pub fn roots(&self) -> &str {
         &self.roots
+    }
+
+    /// Its revocation lists, as PEM; empty where there are none.
+    pub fn revoked(&self) -> &str {
+        &self.revoked
     }
 
     /// All roots, each in DER.

@@ -22,36 +22,82 @@ pub enum Bundle {
     Lacks(String),
 }
 
-impl Authority {
+/// Roots that others have to trust: those of an authority of ours, or of whoever certifies our own ports.
+pub trait Trusted: Send + Sync + 'static {
+    /// Each in DER.
+    fn certificates(&self) -> &[Vec<u8>];
+
+    /// All in PEM.
+    fn pem(&self) -> &str;
+
     /// Compares a bundle, in PEM, with the roots in force.
-    pub fn compare_bundle(&self, bundle: &[u8], now: UnixSeconds) -> Bundle {
-        let ours = self.root_certificates();
-        let mut others: Vec<CertificateDer<'_>> = Vec::new();
-        let mut found = vec![false; ours.len()];
-        let mut is_sound = true;
-        for certificate in CertificateDer::pem_slice_iter(bundle) {
-            let Ok(certificate) = certificate else {
-                is_sound = false;
-                continue;
-            };
-            if let Some(index) = ours.iter().position(|root| **root == *certificate) {
-                if let Some(found) = found.get_mut(index) {
-                    *found = true;
-                }
-            } else if is_in_time(&certificate, now) && others.len() < MAX_OTHERS {
-                if !others.contains(&certificate) {
-                    others.push(certificate);
-                }
-            } else {
-                is_sound = false;
-            }
-        }
-        if !is_sound || found.contains(&false) {
-            let others = others.iter().map(|other| super::authority::pem("CERTIFICATE", other));
-            return Bundle::Lacks(self.roots().to_owned() + &others.collect::<String>());
-        }
-        if others.is_empty() { Bundle::Exact } else { Bundle::Wider }
+    fn compare_bundle(&self, bundle: &[u8], now: UnixSeconds) -> Bundle {
+        compare(self.certificates(), self.pem(), bundle, now)
     }
+}
+
+impl Trusted for Authority {
+    fn certificates(&self) -> &[Vec<u8>] {
+        self.root_certificates()
+    }
+
+    fn pem(&self) -> &str {
+        self.roots()
+    }
+}
+
+/// Roots alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roots {
+    pem: String,
+    certificates: Vec<Vec<u8>>,
+}
+
+impl Roots {
+    /// From PEM; `None` where there is none or one is broken.
+    pub fn parse(text: &str) -> Option<Self> {
+        let certificates = crate::certificates_in(text).filter(|all| !all.is_empty())?;
+        let pem = certificates.iter().map(|der| super::authority::pem("CERTIFICATE", der)).collect();
+        Some(Self { pem, certificates })
+    }
+}
+
+impl Trusted for Roots {
+    fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
+    fn pem(&self) -> &str {
+        &self.pem
+    }
+}
+
+fn compare(ours: &[Vec<u8>], pem: &str, bundle: &[u8], now: UnixSeconds) -> Bundle {
+    let mut others: Vec<CertificateDer<'_>> = Vec::new();
+    let mut found = vec![false; ours.len()];
+    let mut is_sound = true;
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        let Ok(certificate) = certificate else {
+            is_sound = false;
+            continue;
+        };
+        if let Some(index) = ours.iter().position(|root| **root == *certificate) {
+            if let Some(found) = found.get_mut(index) {
+                *found = true;
+            }
+        } else if is_in_time(&certificate, now) && others.len() < MAX_OTHERS {
+            if !others.contains(&certificate) {
+                others.push(certificate);
+            }
+        } else {
+            is_sound = false;
+        }
+    }
+    if !is_sound || found.contains(&false) {
+        let others = others.iter().map(|other| super::authority::pem("CERTIFICATE", other));
+        return Bundle::Lacks(pem.to_owned() + &others.collect::<String>());
+    }
+    if others.is_empty() { Bundle::Exact } else { Bundle::Wider }
 }
 
 fn is_in_time(certificate: &[u8], now: UnixSeconds) -> bool {

@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 use crate::der::{self, OBJECT_IDENTIFIER, OCTET_STRING};
 use crate::{KeyError, PrivateKey, SerialNumber, UnixSeconds};
 
+const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
@@ -84,11 +85,6 @@ pub(crate) fn subject(organization: Option<&str>, common_name: Option<&str>) -> 
 /// What a workload or server says of itself. `is_only_name` when its subject is empty.
 pub(crate) fn leaf_extensions(names: &[Name<'_>], is_only_name: bool, signer_id: &[u8]) -> Vec<Vec<u8>> {
     let usage = |oid: &[u8]| der::value(OBJECT_IDENTIFIER, oid);
-    let name = |name: &Name<'_>| match name {
-        Name::Uri(uri) => der::value(0x86, uri.as_bytes()),
-        Name::Dns(host) => der::value(0x82, host.as_bytes()),
-    };
-    let names: Vec<u8> = names.iter().flat_map(name).collect();
     let mut extensions = vec![
         extension(KEY_USAGE, true, &der::named_bits(DIGITAL_SIGNATURE | KEY_ENCIPHERMENT)),
         extension(
@@ -102,8 +98,23 @@ pub(crate) fn leaf_extensions(names: &[Name<'_>], is_only_name: bool, signer_id:
         let id = der::sequence(&[&der::value(0x80, signer_id)]);
         extensions.push(extension(AUTHORITY_KEY_ID, false, &id));
     }
-    extensions.push(extension(SUBJECT_ALTERNATIVE_NAME, is_only_name, &der::sequence(&[&names])));
+    extensions.push(alternative_names(names, is_only_name));
     extensions
+}
+
+fn alternative_names(names: &[Name<'_>], is_critical: bool) -> Vec<u8> {
+    let name = |name: &Name<'_>| match name {
+        Name::Uri(uri) => der::value(0x86, uri.as_bytes()),
+        Name::Dns(host) => der::value(0x82, host.as_bytes()),
+    };
+    let names: Vec<u8> = names.iter().flat_map(name).collect();
+    extension(SUBJECT_ALTERNATIVE_NAME, is_critical, &der::sequence(&[&names]))
+}
+
+/// The attribute of a signing request that asks for these names (RFC 2986).
+pub(crate) fn requested_names(names: &[Name<'_>]) -> Vec<u8> {
+    let extensions = der::sequence(&[&alternative_names(names, true)]);
+    der::sequence(&[&der::value(OBJECT_IDENTIFIER, EXTENSION_REQUEST), &der::value(der::SET, &extensions)])
 }
 
 /// What a root says of itself.

@@ -1,5 +1,6 @@
 //! A certificate signing request, of which only the key counts. That whoever sends it holds the key is proved by its
-//! signature; names and extensions that it asks for are looked at by nobody.
+//! signature. Names that it asks for matter only where somebody else signs, who might grant them: there a request for
+//! any name but the caller's own is refused ([`Csr::asks_only_for`]).
 
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -7,6 +8,7 @@ use x509_parser::prelude::*;
 use x509_parser::public_key::PublicKey;
 
 use crate::authority::pem;
+use crate::certificate::Name;
 use crate::verify::{self, Unverified};
 use crate::{KeyError, PrivateKey, certificate, der};
 
@@ -14,6 +16,9 @@ use crate::{KeyError, PrivateKey, certificate, der};
 const MAX_PEM: usize = 64 * 1024;
 /// Shorter RSA keys are weak.
 const MIN_RSA_BITS: usize = 2048;
+/// What an attribute is called that asks for extensions, and the extension of names.
+const EXTENSION_REQUEST: &str = "1.2.840.113549.1.9.14";
+const SUBJECT_ALTERNATIVE_NAME: &str = "2.5.29.17";
 /// Longer ones only cost time.
 const MAX_RSA_BITS: usize = 8192;
 
@@ -46,6 +51,9 @@ pub enum CsrError {
 pub struct Csr {
     public_key: Vec<u8>,
     has_common_name: bool,
+    der: Vec<u8>,
+    /// Subject alternative names; `None` stands for one that is no URI.
+    names: Vec<Option<String>>,
 }
 
 impl Csr {
@@ -81,24 +89,46 @@ impl Csr {
         )?;
         let has_common_name =
             info.subject.iter_common_name().any(|name| name.as_str().is_ok_and(|name| !name.is_empty()));
-        Ok(Self { public_key, has_common_name })
+        Ok(Self { public_key, has_common_name, der: der.to_vec(), names: names_of(info) })
     }
 
     /// A request for the holder of `key`, as PEM. It asks for nothing, since nothing would be given.
     pub fn request(key: &PrivateKey) -> Result<String, KeyError> {
-        Self::request_as(key, None)
+        Self::write(key, None, &[])
     }
 
-    /// The same with a common name.
+    /// A request for a certificate with these names, for signers who give what is asked for.
+    pub fn request_for(key: &PrivateKey, uris: &[&str], hosts: &[&str]) -> Result<String, KeyError> {
+        let uris = uris.iter().map(|uri| Name::Uri(uri));
+        let names: Vec<Name<'_>> = uris.chain(hosts.iter().map(|host| Name::Dns(host))).collect();
+        Self::write(key, None, &certificate::requested_names(&names))
+    }
+
+    /// A request with a common name.
+    #[cfg(test)]
     pub(crate) fn request_as(key: &PrivateKey, common_name: Option<&str>) -> Result<String, KeyError> {
+        Self::write(key, common_name, &[])
+    }
+
+    fn write(key: &PrivateKey, common_name: Option<&str>, attributes: &[u8]) -> Result<String, KeyError> {
         let info = der::sequence(&[
             &der::integer(&[]),
             &certificate::subject(None, common_name),
             key.public_key(),
-            &der::tagged(0, &[]),
+            &der::tagged(0, attributes),
         ]);
         let signature = der::bit_string(&key.sign(&info)?);
         Ok(pem("CERTIFICATE REQUEST", &der::sequence(&[&info, key.algorithm(), &signature])))
+    }
+
+    /// This very request as PEM, and nothing beside it.
+    pub fn to_pem(&self) -> String {
+        pem("CERTIFICATE REQUEST", &self.der)
+    }
+
+    /// Whether every name that it asks for is this URI.
+    pub fn asks_only_for(&self, uri: &str) -> bool {
+        self.names.iter().all(|name| name.as_deref() == Some(uri))
     }
 
     /// SubjectPublicKeyInfo in DER.
@@ -112,8 +142,35 @@ impl Csr {
     }
 }
 
+/// Names in all requests for extensions, of which there may be several. What cannot be read is a foreign name.
+fn names_of(info: &X509CertificationRequestInfo<'_>) -> Vec<Option<String>> {
+    let mut names = Vec::new();
+    for attribute in info.iter_attributes() {
+        let ParsedCriAttribute::ExtensionRequest(request) = attribute.parsed_attribute() else {
+            // One of that kind that could not be read may ask for anything.
+            if attribute.oid.to_id_string() == EXTENSION_REQUEST {
+                names.push(None);
+            }
+            continue;
+        };
+        for extension in &request.extensions {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(all) => {
+                    names.extend(all.general_names.iter().map(|name| match name {
+                        GeneralName::URI(uri) => Some((*uri).to_owned()),
+                        _ => None,
+                    }));
+                }
+                _ if extension.oid.to_id_string() == SUBJECT_ALTERNATIVE_NAME => names.push(None),
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
 /// The key written anew, so that nothing rides along in parameters that nobody reads.
-fn plain_key(key: &SubjectPublicKeyInfo<'_>) -> Result<Vec<u8>, CsrError> {
+pub(crate) fn plain_key(key: &SubjectPublicKeyInfo<'_>) -> Result<Vec<u8>, CsrError> {
     if key.subject_public_key.unused_bits != 0 {
         return Err(CsrError::Malformed);
     }

@@ -9,6 +9,8 @@ const CERTIFICATE: &str = "ca-cert.pem";
 const KEY: &str = "ca-key.pem";
 const CHAIN: &str = "cert-chain.pem";
 const ROOTS: &str = "root-cert.pem";
+/// Optional: what the authority has revoked.
+const REVOKED: &str = "ca-crl.pem";
 const TLS_CERTIFICATE: &str = "tls.crt";
 const TLS_KEY: &str = "tls.key";
 const TLS_ROOTS: &str = "ca.crt";
@@ -55,6 +57,7 @@ impl Material {
             key: text(key)?,
             chain: text(chain)?,
             roots: text(roots)?,
+            revoked: text(REVOKED)?,
         }))
     }
 
@@ -63,14 +66,19 @@ impl Material {
         let text = |name: &str| {
             data.get(name).and_then(|bytes| String::from_utf8(bytes.clone()).ok()).unwrap_or_default()
         };
-        let material =
-            Self { certificate: text(CERTIFICATE), key: text(KEY), chain: text(CHAIN), roots: text(ROOTS) };
+        let material = Self {
+            certificate: text(CERTIFICATE),
+            key: text(KEY),
+            chain: text(CHAIN),
+            roots: text(ROOTS),
+            ..Self::default()
+        };
         (!material.certificate.trim().is_empty() && !material.key.trim().is_empty()).then_some(material)
     }
 
     /// As the keys of that Secret.
     pub fn to_root_secret(&self) -> BTreeMap<String, Vec<u8>> {
-        let Self { certificate, key, chain, roots } = self;
+        let Self { certificate, key, chain, roots, .. } = self;
         let entries = [
             (CERTIFICATE, certificate),
             (KEY, key),

@@ -10,10 +10,10 @@ use super::*;
 use crate::authority::pem;
 
 pub(crate) const NOW: UnixSeconds = 1_800_000_000;
-const AT: Moment = Moment { now: NOW, serial: [7; 16] };
+pub(crate) const AT: Moment = Moment { now: NOW, serial: [7; 16] };
 
 /// An EC key as PEM (PKCS#8).
-fn ec_key() -> String {
+pub(crate) fn ec_key() -> String {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
     pem("PRIVATE KEY", pair.to_pkcs8v1().expect("written").as_ref())
 }
@@ -24,7 +24,7 @@ fn rsa_key() -> String {
     pem("PRIVATE KEY", &der)
 }
 
-fn root(key: &str) -> Material {
+pub(crate) fn root(key: &str) -> Material {
     let private = PrivateKey::from_pem(key).expect("a key");
     let certificate = Authority::self_signed(&private, "cluster.local", 1000, AT).expect("signed");
     Material { certificate, key: key.to_owned(), ..Material::default() }

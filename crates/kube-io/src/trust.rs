@@ -15,6 +15,12 @@ use crate::fault::Fault;
 #[error("{0}")]
 pub struct RequestError(String);
 
+impl RequestError {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl From<Fault> for RequestError {
     fn from(fault: Fault) -> Self {
         Self(fault.message().to_owned())
@@ -174,7 +180,11 @@ pub async fn may_list_secrets(client: &Client, namespace: &str, account: &str) -
     Ok(answer["status"]["allowed"] == Value::Bool(true) && answer["status"]["denied"] != Value::Bool(true))
 }
 
-async fn send(client: &Client, request: http::request::Builder, body: Option<&Value>) -> kube::Result<Value> {
+pub(crate) async fn send(
+    client: &Client,
+    request: http::request::Builder,
+    body: Option<&Value>,
+) -> kube::Result<Value> {
     let request = request
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())

@@ -43,7 +43,7 @@ pub use listen::{
 pub use metrics::Metrics;
 pub use options::AdsOptions;
 pub use port::{DebugSource, Discovery, Published, Trust};
-pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsPeer, accept_tls};
+pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsOptions, TlsPeer, accept_tls};
 pub use validation::validation_router;
 pub use webhook::{Injectors, injection_router};
 pub use webhook_metrics::WebhookMetrics;

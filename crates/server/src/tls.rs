@@ -3,19 +3,20 @@
 //! specification, 1.2 and 5.2).
 
 mod accept;
+mod options;
 mod verifier;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 pub use accept::{Peer, TlsConnection, TlsIncoming, TlsPeer, accept_tls};
+pub use options::{MinVersion, TlsOptions};
 use verifier::Verifier;
 
 /// Why TLS cannot be served so.
@@ -33,35 +34,19 @@ pub enum TlsError {
     Settings(#[source] rustls::Error),
 }
 
-/// The least version that clients must speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MinVersion {
-    /// TLS 1.2
-    #[default]
-    Tls12,
-    /// TLS 1.3
-    Tls13,
-}
-
 /// What all TLS ports share. Before the first certificate every handshake fails.
 #[derive(Debug)]
 pub struct Tls {
     certificate: Arc<Certificate>,
     verifier: Arc<Verifier>,
-    provider: Arc<CryptoProvider>,
-    min_version: MinVersion,
+    options: TlsOptions,
 }
 
 impl Tls {
     /// Without certificate and roots.
-    pub fn new(min_version: MinVersion) -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        Self {
-            certificate: Arc::default(),
-            verifier: Arc::new(Verifier::new(Arc::clone(&provider))),
-            provider,
-            min_version,
-        }
+    pub fn new(options: TlsOptions) -> Self {
+        let verifier = Arc::new(Verifier::new(Arc::clone(&options.provider)));
+        Self { certificate: Arc::default(), verifier, options }
     }
 
     /// Serves this certificate from the next handshake on. Both are PEM; the first of `chain` is the certificate.
@@ -75,7 +60,8 @@ impl Tls {
         }
         let key =
             PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| fault(&"there is no private key"))?;
-        let certified = CertifiedKey::from_der(chain, key, &self.provider).map_err(|error| fault(&error))?;
+        let certified =
+            CertifiedKey::from_der(chain, key, &self.options.provider).map_err(|error| fault(&error))?;
         self.certificate.0.store(Some(Arc::new(certified)));
         Ok(())
     }
@@ -83,6 +69,11 @@ impl Tls {
     /// Verifies certificates of clients by these roots from the next handshake on, each in DER.
     pub fn trust(&self, roots: &[Vec<u8>]) -> Result<(), TlsError> {
         self.verifier.trust(roots)
+    }
+
+    /// The same by these roots, beside the others.
+    pub fn trust_also(&self, roots: &[Vec<u8>]) -> Result<(), TlsError> {
+        self.verifier.trust_also(roots)
     }
 
     /// Settings for gRPC: certificates of clients are optional.
@@ -105,12 +96,8 @@ impl Tls {
     }
 
     fn builder(&self) -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, TlsError> {
-        let versions: &[&SupportedProtocolVersion] = match self.min_version {
-            MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
-            MinVersion::Tls13 => &[&version::TLS13],
-        };
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
-        builder.with_protocol_versions(versions).map_err(TlsError::Settings)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.options.provider));
+        builder.with_protocol_versions(&self.options.versions).map_err(TlsError::Settings)
     }
 }
 

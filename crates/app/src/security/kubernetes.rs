@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca::{Authority, Identity, Material, ServiceAccount};
+use ca::{Identity, Material, ServiceAccount};
 use config::ConfigStore;
 use config::k8s::Pod;
 use kube_io::{
@@ -13,6 +13,7 @@ use kube_io::{
 use server::{AccessReviewer, Answer, CallerPod, Nodes, Refusal, ReviewedToken, Token, TokenReviewer};
 use tokio::sync::watch;
 
+use super::Bundle;
 use crate::state::State;
 
 /// Secrets of a root of our own: the usual one, and the one that istiod takes for a new root under
@@ -24,7 +25,8 @@ const ROOT_SECRET_TYPE: &str = "istio.io/ca-root";
 pub(super) const GENERATED: &str = "istio-generated";
 /// The lock of who writes the ConfigMaps.
 pub(crate) const LOCK: &str = "istio-namespace-controller-election";
-const KEY: &str = "root-cert.pem";
+const ROOTS_KEY: &str = "root-cert.pem";
+const REVOKED_KEY: &str = "ca-crl.pem";
 /// Nobody runs workloads of a mesh there.
 const LEFT_OUT: &[&str] = &["kube-public", "kube-node-lease", "local-path-storage"];
 /// The pause after a request that failed.
@@ -150,25 +152,39 @@ impl AccessReviewer for Rights {
     }
 }
 
-/// Writes the roots into every namespace that is selected, now and whenever something differs, until dropped.
+/// Names of the ConfigMaps by which workloads learn whom to trust; of revocations where these are told at all.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigMaps {
+    pub(crate) roots: String,
+    pub(crate) revoked: Option<String>,
+}
+
+/// Writes the bundle into every namespace that is selected, now and whenever something differs, until dropped.
 pub(crate) async fn keep_roots(
     client: Client,
     state: Arc<State>,
-    mut authorities: watch::Receiver<Option<Arc<Authority>>>,
-    name: String,
+    mut bundles: watch::Receiver<Bundle>,
+    names: ConfigMaps,
 ) {
     let mut commits = state.commits();
     loop {
         commits.borrow_and_update();
-        let authority = authorities.borrow_and_update().clone();
+        let bundle = bundles.borrow_and_update().clone();
         let mut has_failed = false;
-        if let (Some(authority), Some(mesh)) = (authority, state.mesh()) {
+        if let Some(mesh) = state.mesh() {
             let selected = mesh.selected_namespaces();
-            for namespace in without_roots(mesh.store(), &selected, &name, authority.roots()) {
-                if let Err(error) = keep_config_map(&client, &namespace, &name, KEY, authority.roots()).await
-                {
-                    tracing::warn!(scope = "ca", "the ConfigMap {namespace}/{name} is not written: {error}");
-                    has_failed = true;
+            let roots = (names.roots.as_str(), ROOTS_KEY, &*bundle.roots);
+            let revoked = names.revoked.as_ref().map(|name| (name.as_str(), REVOKED_KEY, &*bundle.revoked));
+            let all = std::iter::once(roots).chain(revoked).filter(|(.., text)| !text.is_empty());
+            for (name, key, text) in all {
+                for namespace in without(mesh.store(), &selected, name, key, text) {
+                    if let Err(error) = keep_config_map(&client, &namespace, name, key, text).await {
+                        tracing::warn!(
+                            scope = "ca",
+                            "the ConfigMap {namespace}/{name} is not written: {error}"
+                        );
+                        has_failed = true;
+                    }
                 }
             }
         }
@@ -177,7 +193,7 @@ pub(crate) async fn keep_roots(
         // What was written comes back as a change of the mesh.
         let outcome = tokio::select! {
             changed = commits.changed() => changed,
-            changed = authorities.changed() => changed,
+            changed = bundles.changed() => changed,
             () = pause => Ok(()),
         };
         if outcome.is_err() {
@@ -187,12 +203,12 @@ pub(crate) async fn keep_roots(
 }
 
 /// The namespaces whose ConfigMap is missing or says something else.
-fn without_roots(store: &ConfigStore, selected: &[String], name: &str, roots: &str) -> Vec<String> {
+fn without(store: &ConfigStore, selected: &[String], name: &str, key: &str, text: &str) -> Vec<String> {
     let is_right = |namespace: &str| {
         store
             .config_maps()
             .get(namespace, name)
-            .is_some_and(|map| map.spec.data.get(KEY).is_some_and(|text| text == roots))
+            .is_some_and(|map| map.spec.data.get(key).is_some_and(|stored| stored == text))
     };
     let needs = |namespace: &&String| !LEFT_OUT.contains(&namespace.as_str()) && !is_right(namespace);
     selected.iter().filter(needs).cloned().collect()

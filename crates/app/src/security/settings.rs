@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ca::{Lifetimes, ServiceAccount, TokenRule};
+use mesh::Compliance;
 use serde_json::Value;
-use server::{DebugAccess, Gate};
+use server::{DebugAccess, Gate, MinVersion, TlsOptions};
 
 use super::Rotation;
+use super::serving::{Files, Provider};
+use super::signing::Signers;
 use crate::features::Source;
 
 /// Settings of the CA and of authentication.
@@ -60,6 +63,27 @@ pub(crate) struct Settings {
     pub(crate) node_accounts: BTreeSet<ServiceAccount>,
     /// `ISTIOD_CUSTOM_HOST`
     pub(crate) custom_hosts: Vec<String>,
+    /// `PILOT_CERT_PROVIDER`
+    pub(super) provider: Provider,
+    /// `--tlsCertFile`, `--tlsKeyFile`, `--caCertFile`
+    pub(super) files: Option<Files>,
+    /// `EXTERNAL_CA=ISTIOD_RA_KUBERNETES_API` with `K8S_SIGNER` and `CERT_SIGNER_DOMAIN`.
+    pub(super) signers: Option<Signers>,
+    /// `PILOT_CRL_CONFIGMAP`; nothing where `PILOT_ENABLE_CA_CRL` is false.
+    pub(crate) revocation_config_map: Option<String>,
+    /// `--tls-min-version`, `--tls-cipher-suites`, `COMPLIANCE_POLICY`
+    pub(super) tls: TlsOptions,
+}
+
+/// What flags say of TLS and the CA.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) ca_root_folder: Option<PathBuf>,
+    pub(crate) ca_cert_file: PathBuf,
+    pub(crate) tls_cert_file: PathBuf,
+    pub(crate) tls_key_file: PathBuf,
+    pub(crate) tls_min_version: MinVersion,
+    pub(crate) tls_cipher_suites: Vec<String>,
 }
 
 const DAY: u64 = 24 * 3600;
@@ -68,7 +92,8 @@ impl Settings {
     /// Reads them through `variable`. Returns what could not be read, too.
     pub(crate) fn read(
         variable: &dyn Fn(&str) -> Option<String>,
-        root_folder: Option<PathBuf>,
+        flags: Flags,
+        compliance: Compliance,
     ) -> Result<(Self, Vec<String>)> {
         let mut source = Source { variable, problems: Vec::new() };
         let mut flag = |name: &str, default: bool| {
@@ -84,6 +109,7 @@ impl Settings {
         let debug_on_http = flag("ENABLE_DEBUG_ON_HTTP", true);
         let debug_by_namespace = flag("ENABLE_DEBUG_ENDPOINT_AUTH", true);
         let root_in_cacerts = flag("USE_CACERTS_FOR_SELF_SIGNED_CA", false);
+        let tells_revoked = flag("PILOT_ENABLE_CA_CRL", true);
         let jitter = flag("CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR", true);
         let mut seconds = |name: &str, default: u64| {
             let mut value = Duration::from_secs(default);
@@ -112,7 +138,46 @@ impl Settings {
         let gateway_networks = list(&text("TRUSTED_GATEWAY_CIDR", ""));
         let node_accounts = list(&text("CA_TRUSTED_NODE_ACCOUNTS", ""));
         let root_config_map = text("PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert");
+        let revocation_config_map = text("PILOT_CRL_CONFIGMAP", "istio-ca-crl");
+        let provider = Provider::parse(&text("PILOT_CERT_PROVIDER", "istiod"))?;
+        let (default, domain) = (text("K8S_SIGNER", ""), text("CERT_SIGNER_DOMAIN", ""));
+        let signers = match text("EXTERNAL_CA", "").as_str() {
+            "" => None,
+            "ISTIOD_RA_KUBERNETES_API" => Some(Signers { default, domain }),
+            other => anyhow::bail!("EXTERNAL_CA={other:?} is not known; use ISTIOD_RA_KUBERNETES_API"),
+        };
+        let [certificate, key, roots] = [&flags.tls_cert_file, &flags.tls_key_file, &flags.ca_cert_file];
+        let mut files = Files::of_flags([certificate, key, roots])?;
+        if files.is_none() && provider != Provider::Nobody {
+            files = Files::mounted();
+        }
+        if provider == Provider::Files && files.is_none() {
+            anyhow::bail!(
+                "PILOT_CERT_PROVIDER=custom: there is no certificate for our own ports; mount one at \
+                 /var/run/secrets/istiod/tls with its roots, or name it by --tlsCertFile, --tlsKeyFile and --caCertFile"
+            );
+        }
         let rule = text("JWT_RULE", "");
+        let tls = match compliance {
+            Compliance::None => TlsOptions::new(flags.tls_min_version),
+            Compliance::Fips140 => TlsOptions::fips_140_2(),
+            Compliance::PostQuantum => TlsOptions::post_quantum(),
+        };
+        let is_free = compliance == Compliance::None;
+        if !is_free && (flags.tls_min_version != MinVersion::default() || !flags.tls_cipher_suites.is_empty())
+        {
+            source.problems.push(
+                "--tls-min-version and --tls-cipher-suites are passed over: COMPLIANCE_POLICY decides"
+                    .to_owned(),
+            );
+        }
+        let suites = if is_free { flags.tls_cipher_suites } else { Vec::new() };
+        let (tls, weak) = tls
+            .with_cipher_suites(&suites)
+            .map_err(|problem| anyhow::anyhow!("--tls-cipher-suites: {problem}"))?;
+        source
+            .problems
+            .extend(weak.iter().map(|name| format!("--tls-cipher-suites: {name} is weak and not served")));
         let token_rule =
             if rule.is_empty() { None } else { Some(token_rule(&rule, &audiences).context("JWT_RULE")?) };
         let node_accounts = node_accounts
@@ -127,7 +192,7 @@ impl Settings {
         let settings = Self {
             sign,
             root_ca_dir,
-            root_folder,
+            root_folder: flags.ca_root_folder,
             lifetimes,
             root_lifetime,
             serving_lifetime: root_lifetime,
@@ -147,6 +212,11 @@ impl Settings {
             gateway_networks,
             node_accounts,
             custom_hosts,
+            provider,
+            files,
+            signers,
+            revocation_config_map: tells_revoked.then_some(revocation_config_map),
+            tls,
         };
         Ok((settings, source.problems))
     }

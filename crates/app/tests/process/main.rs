@@ -11,6 +11,8 @@ mod envoys;
 mod inject;
 mod rotation;
 mod secure;
+mod signers;
+mod tls;
 mod webhook;
 
 use std::path::{Path, PathBuf};

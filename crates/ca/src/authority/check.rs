@@ -1,8 +1,8 @@
 //! Material that operators plug in becomes an [`Authority`], or a message that says what is wrong with which part:
 //! every certificate can be read, the key is that of the certificate, the certificate may sign, it leads to a root.
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::prelude::*;
 
 use super::{Authority, Material, Validity, pem};
@@ -19,7 +19,7 @@ pub enum AuthorityError {
     /// A part has no certificate that can be read.
     #[error("the {part} cannot be read: {reason}")]
     Unreadable {
-        /// `certificate`, `chain` or `roots`.
+        /// `certificate`, `chain`, `roots` or `revocation list`.
         part: &'static str,
         /// What is wrong with it.
         reason: &'static str,
@@ -104,6 +104,7 @@ impl Authority {
             roots: roots.iter().map(|der| pem("CERTIFICATE", der)).collect(),
             root_certificates: roots.iter().map(|der| der.to_vec()).collect(),
             roots_expire: roots_expire.unwrap_or(path_ends),
+            revoked: revoked(&material.revoked)?,
             key,
         })
     }
@@ -149,6 +150,22 @@ fn has_signed(above: &X509Certificate<'_>, below: &X509Certificate<'_>) -> bool 
     above.subject().as_raw() == below.issuer().as_raw()
         && above.is_ca()
         && verify(above.public_key(), &below.signature_algorithm, signed, &below.signature_value.data).is_ok()
+}
+
+/// Checks revocation lists and writes them anew.
+fn revoked(text: &str) -> Result<String, AuthorityError> {
+    let mut lists = String::new();
+    for list in CertificateRevocationListDer::pem_slice_iter(text.as_bytes()) {
+        let list = list.map_err(|_| unreadable("revocation list", "it is not PEM"))?;
+        if !matches!(CertificateRevocationList::from_der(&list), Ok(([], _))) {
+            return Err(unreadable("revocation list", "it is broken"));
+        }
+        lists.push_str(&pem("X509 CRL", &list));
+    }
+    if lists.is_empty() && !text.trim().is_empty() {
+        return Err(unreadable("revocation list", "there is none in PEM in it"));
+    }
+    Ok(lists)
 }
 
 /// Every certificate of a text, none twice.

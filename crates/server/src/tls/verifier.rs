@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -19,6 +20,14 @@ pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
     /// `None` as long as nobody is trusted.
     inner: ArcSwapOption<Inner>,
+    roots: Mutex<Roots>,
+}
+
+/// Those of the authority, and those beside it, each in DER.
+#[derive(Debug, Default)]
+struct Roots {
+    own: Vec<Vec<u8>>,
+    others: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -26,12 +35,31 @@ struct Inner(Arc<dyn ClientCertVerifier>);
 
 impl Verifier {
     pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, inner: ArcSwapOption::empty() }
+        Self { provider, inner: ArcSwapOption::empty(), roots: Mutex::default() }
     }
 
-    pub(super) fn trust(&self, roots: &[Vec<u8>]) -> Result<(), TlsError> {
+    pub(super) fn trust(&self, own: &[Vec<u8>]) -> Result<(), TlsError> {
+        let mut roots = self.roots.lock();
+        self.build(own, &roots.others)?;
+        roots.own = own.to_vec();
+        Ok(())
+    }
+
+    pub(super) fn trust_also(&self, others: &[Vec<u8>]) -> Result<(), TlsError> {
+        let mut roots = self.roots.lock();
+        self.build(&roots.own, others)?;
+        roots.others = others.to_vec();
+        Ok(())
+    }
+
+    /// Takes effect with the next handshake.
+    fn build(&self, own: &[Vec<u8>], others: &[Vec<u8>]) -> Result<(), TlsError> {
+        if own.is_empty() && others.is_empty() {
+            self.inner.store(None);
+            return Ok(());
+        }
         let mut store = RootCertStore::empty();
-        for root in roots {
+        for root in own.iter().chain(others) {
             let root = CertificateDer::from(root.clone());
             store.add(root).map_err(|error| TlsError::Roots(error.to_string()))?;
         }

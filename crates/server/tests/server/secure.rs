@@ -56,7 +56,7 @@ pub(crate) async fn secure(kind: KeyKind) -> Secure {
     let holder = AuthorityHolder::default();
     let material = root(kind);
     let authority = Authority::new(&material, moment().unwrap().now).unwrap();
-    let tls = Arc::new(Tls::new(server::MinVersion::default()));
+    let tls = Arc::new(Tls::new(server::TlsOptions::default()));
     let serving = ServingCertificate { hosts: vec![HOST.into()], lifetime: 3600 };
     serving.issue(&authority, &tls).unwrap();
     let roots = authority.roots().to_owned();

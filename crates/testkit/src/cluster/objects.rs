@@ -18,6 +18,12 @@ pub async fn post(client: &Client, path: &str, body: &Value) -> Result<Value> {
     Ok(serde_json::from_str(&send(client, request, Some(body)).await?)?)
 }
 
+/// Sends a PUT.
+pub async fn put(client: &Client, path: &str, body: &Value) -> Result<Value> {
+    let request = Request::put(path).header("content-type", "application/json");
+    Ok(serde_json::from_str(&send(client, request, Some(body)).await?)?)
+}
+
 /// Sends a GET.
 pub async fn get(client: &Client, path: &str) -> Result<String> {
     send(client, Request::get(path), None).await
