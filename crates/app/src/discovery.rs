@@ -81,6 +81,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let state = Arc::new(State::default());
     let control =
         Control::start(base, Sources::new(origins.clone()), debounce, metrics.clone(), Arc::clone(&state))?;
+    let fetching = jwks_settings.clone();
     jwks_settings.start(&state, control.events(), metrics.clone())?;
     let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
     let connections = Arc::new(Connections::default());
@@ -91,8 +92,13 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     } else {
         None
     };
-    let gate =
-        security::gate(&security_settings, Arc::clone(&state) as _, api_server.clone(), &options.cluster_id)?;
+    let gate = security::gate(
+        &security_settings,
+        Arc::clone(&state) as _,
+        api_server.clone(),
+        &options.cluster_id,
+        |issuer, uri| fetching.keys_of_issuer(issuer, uri, metrics.clone()),
+    )?;
     let access = security_settings.debug_access(&gate, &options.namespace);
     let debug = Arc::new(Debug::new(Arc::clone(&connections), Arc::clone(&ports) as _, access));
 

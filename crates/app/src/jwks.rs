@@ -1,5 +1,5 @@
-//! Keys for tokens, between the mesh that wants them and the keeper that fetches them: settings as istiod names them,
-//! and the words of one turned into those of the other.
+//! Keys for tokens, between those who want them and the keeper that fetches them: the mesh, for the tokens that proxies
+//! check, and our own ports, for those of `JWT_RULE`. Settings as istiod names them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,10 +8,11 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use jwks_io::{Client, Guard, Options, Source as KeeperSource, Told, keep};
+use ca::KeySet;
+use jwks_io::{Client, Guard, Options, Source as KeeperSource, Told, keep, keep_in_a_hurry};
 use mesh::KeySource;
 use server::Metrics;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::control::Event;
 use crate::features::Source;
@@ -21,6 +22,7 @@ use crate::state::State;
 const EXTRA_ROOTS: &str = "/cacerts/extra.pem";
 
 /// How keys are fetched.
+#[derive(Clone)]
 pub(crate) struct Settings {
     refresh: Duration,
     options: Options,
@@ -83,6 +85,84 @@ impl Settings {
             }
         }));
         Ok(())
+    }
+}
+
+impl Settings {
+    /// Fetches, on the runtime of the caller, the keys of the issuer whose tokens our own ports take (`JWT_RULE`). An
+    /// operator has named it, so it may be inside the cluster.
+    pub(crate) fn keys_of_issuer(self, issuer: &str, uri: &str, metrics: Metrics) -> Result<IssuerKeys> {
+        let mut options = self.options;
+        options.guard.allowed = ["0.0.0.0/0", "::/0"].iter().filter_map(|all| all.parse().ok()).collect();
+        let client = Client::new(options).context("keys of JWT_RULE cannot be fetched")?;
+        let source = KeeperSource { issuer: issuer.to_owned(), uri: uri.to_owned() };
+        let (hurry, hurried) = watch::channel(0);
+        let (found, keys) = watch::channel(None);
+        let (want, wanted) = watch::channel(BTreeSet::from([source]));
+        let mut told = String::new();
+        tokio::spawn(async move {
+            let _want = want;
+            let tell = move |event| match event {
+                Told::Fetched => {
+                    told.clear();
+                    metrics.fetched_keys(true);
+                }
+                Told::Failed(source, error) => {
+                    metrics.fetched_keys(false);
+                    let message = error.to_string();
+                    if message != told {
+                        let issuer = &source.issuer;
+                        tracing::warn!(
+                            scope = "jwks",
+                            "no new keys of issuer {issuer:?}, what is known stays: {message}"
+                        );
+                        told = message;
+                    }
+                }
+                Told::Keys(keys) => {
+                    let newest = keys.values().next().and_then(|text| KeySet::parse(text));
+                    match newest {
+                        Some(keys) if keys.is_empty() => tracing::warn!(
+                            scope = "jwks",
+                            "the issuer of JWT_RULE has no key that could be used; what is known stays"
+                        ),
+                        newest => {
+                            found.send_replace(newest.map(Arc::new));
+                        }
+                    }
+                }
+            };
+            keep_in_a_hurry(client, self.refresh, wanted, hurried, tell).await;
+        });
+        Ok(IssuerKeys { keys, hurry, waiting: Semaphore::new(MAX_WAITING) })
+    }
+}
+
+/// So many callers wait for new keys at once, and so long.
+const MAX_WAITING: usize = 256;
+const MAX_WAIT: Duration = Duration::from_secs(3);
+
+/// The keys of an issuer, fetched.
+pub(crate) struct IssuerKeys {
+    keys: watch::Receiver<Option<Arc<KeySet>>>,
+    hurry: watch::Sender<u64>,
+    waiting: Semaphore,
+}
+
+impl server::KeySource for IssuerKeys {
+    fn keys(&self) -> Option<Arc<KeySet>> {
+        self.keys.borrow().clone()
+    }
+
+    fn newer(&self) -> server::Answer<'_, Option<Arc<KeySet>>> {
+        Box::pin(async move {
+            let _waiting = self.waiting.try_acquire().ok()?;
+            let mut keys = self.keys.clone();
+            keys.mark_unchanged();
+            self.hurry.send_modify(|times| *times += 1);
+            tokio::time::timeout(MAX_WAIT, keys.changed()).await.ok()?.ok()?;
+            keys.borrow().clone()
+        })
     }
 }
 

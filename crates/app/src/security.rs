@@ -16,18 +16,20 @@ use ca::{Authority, KeySet, Material};
 use kube_io::Client;
 use server::{
     Ads, Authenticator, AuthorityHolder, CertificateAuthenticator, CertificateMetrics, Certificates,
-    ForwardedAuthenticator, Gate, GateOptions, Impersonation, Issuer, KubernetesAuthenticator, LocalIssuer,
-    SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls, keep_serving_certificate,
-    keep_trust, moment,
+    ForwardedAuthenticator, Gate, GateOptions, Impersonation, Issuer, KeySource, KubernetesAuthenticator,
+    LocalIssuer, SecretRights, ServingCertificate, Tls, TokenAuthenticator, Trust, accept_tls,
+    keep_serving_certificate, keep_trust, moment,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::jwks::IssuerKeys;
 use crate::state::State;
 
 use kubernetes::RootSecret;
 use serving::Provider;
 pub(crate) use serving::{Bundle, Bundles, roots_of};
+use settings::Keys;
 pub(crate) use settings::{Flags, Settings};
 use signing::ClusterIssuer;
 use upkeep::{Origin, Rotation, Upkeep};
@@ -187,14 +189,21 @@ pub(crate) fn gate(
     trust: Arc<dyn Trust>,
     client: Option<Client>,
     cluster_id: &str,
+    fetch: impl FnOnce(&str, &str) -> Result<IssuerKeys>,
 ) -> Result<Arc<Gate>> {
     let mut authenticators: Vec<Box<dyn Authenticator>> = vec![Box::new(CertificateAuthenticator)];
     if let Some((rule, keys)) = &settings.token_rule {
-        let keys = KeySet::parse(keys).context("the keys of JWT_RULE are not a JSON Web Key Set")?;
-        if keys.is_empty() {
-            bail!("there is no key in JWT_RULE that could be used");
-        }
-        let authenticator = TokenAuthenticator::new(rule.clone(), Arc::new(keys), Arc::clone(&trust));
+        let keys: Arc<dyn KeySource> = match keys {
+            Keys::Given(keys) => {
+                let keys = KeySet::parse(keys).context("the keys of JWT_RULE are not a JSON Web Key Set")?;
+                if keys.is_empty() {
+                    bail!("there is no key in JWT_RULE that could be used");
+                }
+                Arc::new(keys)
+            }
+            Keys::Fetched(uri) => Arc::new(fetch(&rule.issuer, uri)?),
+        };
+        let authenticator = TokenAuthenticator::new(rule.clone(), keys, Arc::clone(&trust));
         authenticators.push(Box::new(authenticator));
     }
     let rights = match &client {

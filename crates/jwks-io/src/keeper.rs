@@ -18,6 +18,8 @@ const MAX_AT_ONCE: usize = 8;
 const MAX_SOURCES: usize = 1000;
 /// The first pause after a failure, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
+/// However much in a hurry somebody is, no source is asked again sooner.
+const LEAST_GAP: Duration = Duration::from_secs(10);
 /// Keys that could not be refreshed for so long are not believed any more.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
@@ -48,6 +50,8 @@ pub enum Told {
 struct Known {
     keys: Option<(Arc<str>, Instant)>,
     due: Instant,
+    /// When it was asked last.
+    asked: Option<Instant>,
     pause: Duration,
     is_running: bool,
 }
@@ -56,7 +60,20 @@ struct Known {
 pub async fn keep(
     client: Client,
     refresh: Duration,
+    wanted: watch::Receiver<BTreeSet<Source>>,
+    tell: impl FnMut(Told) + Send,
+) {
+    let (_calm, hurry) = watch::channel(0);
+    keep_in_a_hurry(client, refresh, wanted, hurry, tell).await;
+}
+
+/// The same; whenever `hurry` changes, because a token came by a key that nobody knows, sources are asked before they
+/// are due, each ten seconds after the last time at the earliest.
+pub async fn keep_in_a_hurry(
+    client: Client,
+    refresh: Duration,
     mut wanted: watch::Receiver<BTreeSet<Source>>,
+    mut hurry: watch::Receiver<u64>,
     mut tell: impl FnMut(Told) + Send,
 ) {
     let mut known: BTreeMap<Source, Known> = BTreeMap::new();
@@ -71,6 +88,7 @@ pub async fn keep(
             }
             if !state.is_running && state.due <= now {
                 state.is_running = true;
+                state.asked = Some(now);
                 let (client, source) = (client.clone(), source.clone());
                 running.spawn(async move {
                     let fetched = fetch(&client, &source).await;
@@ -101,6 +119,13 @@ pub async fn keep(
                 }
                 settle(&mut known, &wanted.borrow_and_update());
             }
+            Ok(()) = hurry.changed() => {
+                hurry.mark_unchanged();
+                for state in known.values_mut().filter(|state| !state.is_running) {
+                    let soonest = state.asked.map_or(now, |asked| now.max(asked + LEAST_GAP));
+                    state.due = state.due.min(soonest);
+                }
+            }
             Some(done) = running.join_next() => {
                 let Ok((source, fetched)) = done else { continue };
                 // Nobody may want it any more.
@@ -117,7 +142,7 @@ pub async fn keep(
 
 impl Known {
     fn new() -> Self {
-        Self { keys: None, due: Instant::now(), pause: PAUSES.0, is_running: false }
+        Self { keys: None, due: Instant::now(), asked: None, pause: PAUSES.0, is_running: false }
     }
 
     fn take_in(&mut self, fetched: Result<String, FetchError>, refresh: Duration) -> Option<FetchError> {

@@ -14,7 +14,7 @@ mod keys;
 
 pub use client::{Client, ClientError, FetchError, Options};
 pub use guard::Guard;
-pub use keeper::{Keys, Source, Told, keep};
+pub use keeper::{Keys, Source, Told, keep, keep_in_a_hurry};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ca::{Authority, Csr, Material, PrivateKey};
 use hyper_util::rt::TokioIo;
 use proto::istio::certificates::{IstioCertificateRequest, IstioCertificateResponse};
@@ -125,20 +125,27 @@ pub fn plugged_in(kind: KeyKind) -> Result<Vec<(&'static str, String)>> {
 pub struct TokenIssuer {
     key: EcdsaKeyPair,
     issuer: String,
+    key_id: String,
 }
 
 impl TokenIssuer {
     /// With a new key.
     pub fn new(issuer: &str) -> Result<Self> {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().context("no key")?;
-        Ok(Self { key, issuer: issuer.to_owned() })
+        Ok(Self { key, issuer: issuer.to_owned(), key_id: "one".to_owned() })
+    }
+
+    /// The same; its key is called so.
+    #[must_use]
+    pub fn named(self, key_id: &str) -> Self {
+        Self { key_id: key_id.to_owned(), ..self }
     }
 
     /// Its public key as a JSON Web Key Set.
     pub fn key_set(&self) -> Value {
         let point = self.key.public_key().as_ref();
         let (x, y) = (&point[1..33], &point[33..65]);
-        json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "use": "sig",
+        json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": self.key_id, "alg": "ES256", "use": "sig",
                          "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)}]})
     }
 
@@ -157,7 +164,8 @@ impl TokenIssuer {
     /// A token with these claims.
     pub fn sign(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": "ES256", "kid": "one", "typ": "JWT"})), part(claims));
+        let text =
+            format!("{}.{}", part(&json!({"alg": "ES256", "kid": self.key_id, "typ": "JWT"})), part(claims));
         let signature = self
             .key
             .sign(&SystemRandom::new(), text.as_bytes())
@@ -165,6 +173,11 @@ impl TokenIssuer {
             .unwrap_or_default();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+/// A text as objects of Kubernetes hold bytes.
+pub fn base64(text: &str) -> String {
+    STANDARD.encode(text)
 }
 
 /// Seconds since 1970.

@@ -159,3 +159,91 @@ async fn the_rights_of_the_charts_are_what_the_process_needs_and_not_what_a_thie
     }
     Ok(())
 }
+
+/// What the charts give on top where signers of the cluster sign.
+const SIGNING: &[Right] = &[
+    ("certificates.k8s.io", "certificatesigningrequests", "", "create"),
+    ("certificates.k8s.io", "certificatesigningrequests", "", "delete"),
+    ("certificates.k8s.io", "certificatesigningrequests/approval", "", "update"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_rights_of_the_charts_roots_are_written_and_named_signers_are_approved() -> Result<()> {
+    let (Some(helm), Some(programs)) = (helm(), binaries()) else { return Ok(()) };
+    let cluster = Cluster::start_with_rbac(&programs, "signing").await?;
+    let client = cluster.client().await?;
+    objects::define_all(&client).await?;
+    let values =
+        ["--set=env.EXTERNAL_CA=ISTIOD_RA_KUBERNETES_API", "--set=global.certSigners={signers.test/usual}"];
+    let rendered = rendered(&helm, "istiod", "istiod", &values).map_err(anyhow::Error::msg)?;
+    let shop = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    objects::apply(&client, &[find(&rendered, "ServiceAccount", "istiod").clone(), shop]).await?;
+    for object in rendered.iter().filter(|object| is_about_rights(object)) {
+        objects::apply_strictly(&client, object).await?;
+    }
+    for right in SIGNING {
+        ensure!(may(&client, *right).await?, "may not {right:?}");
+    }
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
+    let issued =
+        objects::post(&client, "/api/v1/namespaces/istio-system/serviceaccounts/istiod/token", &request)
+            .await?;
+    let token = issued["status"]["token"].as_str().context("a token")?;
+    let own = kube_io::connect(Some(&cluster.kubeconfig_of(token)?)).await?;
+
+    // A new root over an old one, as at every rotation.
+    for roots in ["old", "new"] {
+        kube_io::keep_config_map(&own, "shop", "istio-ca-root-cert", "root-cert.pem", roots).await?;
+        let path = "/api/v1/namespaces/shop/configmaps/istio-ca-root-cert";
+        let stored: Value = serde_json::from_str(&objects::get(&client, path).await?)?;
+        ensure!(stored["data"]["root-cert.pem"] == roots, "{stored}");
+    }
+    let data = [("ca-cert.pem".to_owned(), b"one".to_vec())].into();
+    let write = async |over: Option<&kube_io::StoredSecret>| {
+        kube_io::write_secret(&own, "istio-system", "istio-ca-secret", "istio.io/ca-root", &data, over).await
+    };
+    ensure!(write(None).await?, "the Secret is new");
+    let stored = kube_io::read_secret(&own, "istio-system", "istio-ca-secret").await?.context("a Secret")?;
+    ensure!(write(Some(&stored)).await?, "the Secret is renewed");
+
+    // The test is the signer. What it signs does not matter here.
+    let ask = |signer: &str| kube_io::SigningRequest {
+        prefix: "csr-workload-",
+        pem: testkit::secure::new_request(testkit::secure::KeyKind::P256)
+            .map(|made| made.1.csr)
+            .unwrap_or_default(),
+        signer: signer.to_owned(),
+        lifetime: 3600,
+        usages: &["digital signature", "key encipherment", "server auth", "client auth"],
+        patience: std::time::Duration::from_secs(60),
+    };
+    let refused = kube_io::sign_by_cluster(&own, &ask("signers.test/other")).await;
+    ensure!(
+        refused.is_err_and(|error| error.to_string().contains("signers.test/other")),
+        "another signer is approved"
+    );
+    let certificate = &testkit::secure::plugged_in(testkit::secure::KeyKind::P256)?[0].1;
+    let asked = ask("signers.test/usual");
+    let signing = kube_io::sign_by_cluster(&own, &asked);
+    let answering = async {
+        let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+        loop {
+            let list: Value = serde_json::from_str(&objects::get(&client, path).await?)?;
+            let approved = list["items"].as_array().into_iter().flatten();
+            let mut approved = approved.filter(|one| one["status"]["conditions"][0]["type"] == "Approved");
+            if let Some(object) = approved.next() {
+                let mut object = object.clone();
+                object["apiVersion"] = "certificates.k8s.io/v1".into();
+                object["kind"] = "CertificateSigningRequest".into();
+                object["status"]["certificate"] = testkit::secure::base64(certificate).into();
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                return objects::put(&client, &format!("{path}/{name}/status"), &object).await;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let (signed, answered) = tokio::join!(signing, answering);
+    answered?;
+    ensure!(signed?.trim() == certificate.trim(), "what the signer has signed comes back");
+    Ok(())
+}

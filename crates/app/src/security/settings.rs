@@ -33,8 +33,8 @@ pub(crate) struct Settings {
     pub(crate) serving_lifetime: i64,
     /// `CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE`
     pub(crate) root_key_bits: usize,
-    /// `JWT_RULE`: whose tokens are taken, and the keys as JSON.
-    pub(crate) token_rule: Option<(TokenRule, String)>,
+    /// `JWT_RULE`: whose tokens are taken, and by which keys.
+    pub(crate) token_rule: Option<(TokenRule, Keys)>,
     /// `TOKEN_AUDIENCES`
     pub(crate) audiences: Vec<String>,
     /// `ISTIO_MULTIROOT_MESH`
@@ -73,6 +73,15 @@ pub(crate) struct Settings {
     pub(crate) revocation_config_map: Option<String>,
     /// `--tls-min-version`, `--tls-cipher-suites`, `COMPLIANCE_POLICY`
     pub(super) tls: TlsOptions,
+}
+
+/// Where the keys of an issuer are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// As JSON.
+    Given(String),
+    /// At this URI; where it is empty, the issuer says where.
+    Fetched(String),
 }
 
 /// What flags say of TLS and the CA.
@@ -248,7 +257,8 @@ pub(super) fn list(text: &str) -> Vec<String> {
 }
 
 /// `{issuer, jwks_uri, audiences}`; the keys may also be given in place as `jwks`, and the address be that of a file.
-fn token_rule(text: &str, audiences: &[String]) -> Result<(TokenRule, String)> {
+/// Without any, the issuer is asked where its keys are.
+fn token_rule(text: &str, audiences: &[String]) -> Result<(TokenRule, Keys)> {
     let rule: Value = serde_json::from_str(text).context("it is not JSON")?;
     let field = |names: [&str; 2]| names.iter().find_map(|name| rule[*name].as_str());
     let issuer = rule["issuer"].as_str().context("the issuer is missing")?.to_owned();
@@ -256,16 +266,43 @@ fn token_rule(text: &str, audiences: &[String]) -> Result<(TokenRule, String)> {
         .as_array()
         .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         .unwrap_or_default();
-    let keys = match (field(["jwks", "jwks"]), field(["jwks_uri", "jwksUri"])) {
-        (Some(keys), _) => keys.to_owned(),
-        (None, Some(address)) => {
-            let file = address.strip_prefix("file://").with_context(|| {
-                format!("keys are not fetched from {address} yet; give them as jwks, or as file://…")
-            })?;
-            std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?
-        }
-        (None, None) => anyhow::bail!("there is neither jwks nor jwks_uri"),
+    let address = field(["jwks_uri", "jwksUri"]).filter(|address| !address.is_empty());
+    let keys = match (field(["jwks", "jwks"]), address) {
+        (Some(keys), _) => Keys::Given(keys.to_owned()),
+        (None, Some(address)) => match address.strip_prefix("file://") {
+            Some(file) => {
+                Keys::Given(std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?)
+            }
+            None => Keys::Fetched(address.to_owned()),
+        },
+        (None, None) => Keys::Fetched(String::new()),
     };
+    if let Keys::Fetched(uri) = &keys {
+        let asked = if uri.is_empty() { &issuer } else { uri };
+        // Whoever could answer in plain text could make tokens for anybody.
+        anyhow::ensure!(
+            asked.starts_with("https://"),
+            "keys are fetched over https only, not from {asked}; give them as jwks, or a jwks_uri of https:// or file://"
+        );
+    }
     let audiences = if own.is_empty() { audiences.to_vec() } else { own };
     Ok((TokenRule { issuer, audiences }, keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_an_issuer_are_given_or_fetched_over_https_only() {
+        let keys = |text: &str| token_rule(text, &[]).map(|(_, keys)| keys);
+        let given = keys(r#"{"issuer": "i", "jwks": "{}"}"#).unwrap();
+        assert_eq!(given, Keys::Given("{}".into()));
+        let fetched = keys(r#"{"issuer": "i", "jwks_uri": "https://a.test/k"}"#).unwrap();
+        assert_eq!(fetched, Keys::Fetched("https://a.test/k".into()));
+        assert_eq!(keys(r#"{"issuer": "https://i.test"}"#).unwrap(), Keys::Fetched(String::new()));
+        for wrong in [r#"{"issuer": "i", "jwks_uri": "http://a.test/k"}"#, r#"{"issuer": "i"}"#, "{}", "x"] {
+            assert!(keys(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod command_line;
 mod credentials;
 mod envoys;
 mod inject;
+mod oidc;
 mod rotation;
 mod secure;
 mod signers;

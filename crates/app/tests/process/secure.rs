@@ -137,3 +137,46 @@ async fn the_root_is_in_a_secret_namespaces_learn_it_and_tokens_of_the_cluster_a
     let refused = create_certificate(&channel, Some(&token("elsewhere").await), request).await.unwrap_err();
     assert!(refused.to_string().contains("does not believe"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugged_in_authority_has_revoked_reaches_every_namespace() {
+    let Some(binaries) = binaries() else { return };
+    let cluster = Cluster::start(&binaries, "revoked").await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    objects::apply(&client, &[namespace("istio-system"), namespace("shop")]).await.unwrap();
+    let folder = Folder::new("revoked");
+    let cacerts = folder.path().join("cacerts");
+    fs::create_dir_all(&cacerts).unwrap();
+    for (name, text) in plugged_in(KeyKind::P256).unwrap() {
+        fs::write(cacerts.join(name), text).unwrap();
+    }
+    let config = "[ca]\ndefault_ca=x\n[x]\ndatabase=/dev/null\ndefault_md=sha256\ndefault_crl_days=1\n";
+    fs::write(cacerts.join("ca.cnf"), config).unwrap();
+    let made = std::process::Command::new("openssl")
+        .args(["ca", "-gencrl", "-config", "ca.cnf", "-cert", "ca-cert.pem", "-keyfile", "ca-key.pem"])
+        .args(["-out", "ca-crl.pem"])
+        .current_dir(&cacerts)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut plane = ControlPlane::over(&cluster.kubeconfig(), binary(), &folder.path().join("log")).unwrap();
+    plane.secure = Some(free());
+    plane.environment = vec![("ROOT_CA_DIR".into(), cacerts.display().to_string())];
+    let mut running = plane.start().unwrap();
+    running.wait_ready(LIMIT).unwrap();
+    let list = fs::read_to_string(cacerts.join("ca-crl.pem")).unwrap();
+    let deadline = std::time::Instant::now() + LIMIT;
+    loop {
+        if let Ok(text) = objects::get(&client, "/api/v1/namespaces/shop/configmaps/istio-ca-crl").await {
+            let object: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(object["data"]["ca-crl.pem"].as_str().map(str::trim), Some(list.trim()));
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{}", running.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    fs::write(cacerts.join("ca-crl.pem"), "broken").unwrap();
+    let alarm = "citadel_server_ca_reload_failure_count";
+    wait::until("the alarm", LIMIT, || Ok((running.metric(alarm)? >= 1.0).then_some(()))).unwrap();
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ca::{Identity, KeySet, TokenRule};
+use ca::{Identity, KeySet, TokenError, TokenRule};
 
 use super::{Answer, Authenticator, Caller, Credentials, Refusal};
 use crate::Trust;
@@ -12,6 +12,12 @@ use crate::Trust;
 pub trait KeySource: Send + Sync + 'static {
     /// The newest; `None` as long as there are none.
     fn keys(&self) -> Option<Arc<KeySet>>;
+
+    /// Other keys than those known, if there soon are any: a token came by a key that is not among them. Whoever fetches
+    /// keys bounds how often it does so for this.
+    fn newer(&self) -> Answer<'_, Option<Arc<KeySet>>> {
+        Box::pin(async { None })
+    }
 }
 
 impl KeySource for KeySet {
@@ -33,11 +39,22 @@ impl TokenAuthenticator {
         Self { rule, keys, trust }
     }
 
-    fn check(&self, token: &str) -> Result<Caller, Refusal> {
+    async fn check(&self, token: &str) -> Result<Caller, Refusal> {
         let refusal = |reason: &dyn std::fmt::Display| Refusal(reason.to_string());
-        let keys = self.keys.keys().ok_or_else(|| refusal(&"the keys of the issuer are not known yet"))?;
+        let unknown = || refusal(&"the keys of the issuer are not known yet");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        let account = keys.verify(token, &self.rule, now).map_err(|error| refusal(&error))?;
+        let verify = |keys: &KeySet| keys.verify(token, &self.rule, now);
+        let mut verified = match self.keys.keys() {
+            Some(keys) => verify(&keys),
+            None => verify(&*self.keys.newer().await.ok_or_else(unknown)?),
+        };
+        // The issuer may have begun to sign with another key.
+        if verified == Err(TokenError::UnknownKey)
+            && let Some(keys) = self.keys.newer().await
+        {
+            verified = verify(&keys);
+        }
+        let account = verified.map_err(|error| refusal(&error))?;
         let identity = Identity::new(&self.trust.trust_domain(), &account.namespace, &account.name);
         Ok(Caller::new(identity.map_err(|error| refusal(&error))?, self.name()))
     }
@@ -54,7 +71,7 @@ impl Authenticator for TokenAuthenticator {
     ) -> Answer<'a, Result<Option<Caller>, Refusal>> {
         Box::pin(async move {
             match &credentials.token {
-                Some(token) => self.check(token.reveal()).map(Some),
+                Some(token) => self.check(token.reveal()).await.map(Some),
                 None => Ok(None),
             }
         })
