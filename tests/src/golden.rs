@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use mesh::Base;
+use mesh::{Base, Compliance};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::generate::{generate_as, mesh_under};
@@ -29,6 +29,9 @@ struct Case {
     /// `PILOT_*` switches that are set; the others have istiod's defaults.
     #[serde(default)]
     switches: BTreeMap<String, bool>,
+    /// `COMPLIANCE_POLICY`
+    #[serde(default)]
+    compliance: String,
     /// `type name` of what is compared whole; a final `*` is a wildcard.
     #[serde(default)]
     show: Vec<String>,
@@ -203,10 +206,17 @@ impl Case {
                 "PILOT_ENABLE_QUIC_LISTENERS" => &mut f.quic_listeners,
                 "PILOT_HTTP10" => &mut f.http10,
                 "ISTIO_DUAL_STACK" => &mut f.dual_stack,
+                "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS" => &mut f.multiple_custom_providers,
                 _ => bail!("no case may set {name} yet; name it in {}", file!()),
             };
             *switch = *on;
         }
+        f.compliance = match self.compliance.as_str() {
+            "" => Compliance::None,
+            "fips-140-2" => Compliance::Fips140,
+            "pqc" => Compliance::PostQuantum,
+            other => bail!("there is no policy {other}"),
+        };
         Ok(base)
     }
 }

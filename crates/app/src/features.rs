@@ -45,6 +45,7 @@ pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, 
         .duration("PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT", &mut f.transport_socket_connect_timeout);
     source.number("PILOT_DNS_CARES_UDP_MAX_QUERIES", &mut f.dns_cares_udp_max_queries);
     source.number("MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP", &mut f.max_connections_per_socket_event_loop);
+    source.flag("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", &mut f.multiple_custom_providers);
     source.read("COMPLIANCE_POLICY", compliance, "fips-140-2 or pqc", &mut f.compliance);
     let mut label = f.telemetry_label;
     let mut endpoint_label = f.telemetry_label;

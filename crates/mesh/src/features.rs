@@ -80,6 +80,8 @@ pub struct Features {
     pub alpha_gateway_api: bool,
     /// `K8S_INGRESS_NS`: the namespace of what Ingresses become.
     pub ingress_namespace: String,
+    /// `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`: several providers may authorize for one workload.
+    pub multiple_custom_providers: bool,
     /// `COMPLIANCE_POLICY`: what every TLS context is held to.
     pub compliance: Compliance,
 }
@@ -136,6 +138,7 @@ impl Default for Features {
             quic_listeners: false,
             alpha_gateway_api: false,
             ingress_namespace: "istio-system".to_owned(),
+            multiple_custom_providers: false,
             compliance: Compliance::None,
         }
     }

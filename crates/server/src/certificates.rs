@@ -114,6 +114,12 @@ impl Shared {
             self.metrics.identity_errors.inc();
             return Err(Status::unauthenticated("the credential names nobody"));
         };
+        // Roots of other meshes may be trusted beside ours: their workloads are known here, and named by nobody here.
+        if !self.gate.is_trusted(&identity) {
+            self.metrics.identity_errors.inc();
+            tracing::warn!(scope = "ca", "no certificate for {identity}: it is of another trust domain");
+            return Err(Status::unauthenticated("the credential is of another trust domain"));
+        }
         let wished = |key: &str| wish(&request, key);
         if let Some(wanted) = wished("ImpersonatedIdentity") {
             identity = self.impersonate(&caller, &wanted)?;

@@ -50,6 +50,10 @@ pub(super) fn policy(rule: &Rule, setting: Setting<'_>) -> Result<Policy, Unfit>
             None => {}
         }
     }
+    // What is empty where something must stand says nothing: a slip there must not let everybody through.
+    if setting.allows && has_gap(rule) {
+        return Err(Unfit);
+    }
     let operations: Vec<Operation> = if rule.to.is_empty() {
         vec![Operation::default()]
     } else {
@@ -67,6 +71,14 @@ pub(super) fn policy(rule: &Rule, setting: Setting<'_>) -> Result<Policy, Unfit>
         principals: principals.collect::<Result<_, _>>()?,
         ..Default::default()
     })
+}
+
+/// Whether a part of the rule is empty that admission would not let be empty.
+fn has_gap(rule: &Rule) -> bool {
+    let is_empty = |condition: &Condition| condition.values.is_empty() && condition.not_values.is_empty();
+    rule.when.iter().any(is_empty)
+        || rule.from.iter().any(|from| from.source.as_ref().is_none_or(|source| *source == Source::default()))
+        || rule.to.iter().any(|to| to.operation.as_ref().is_none_or(|to| *to == Operation::default()))
 }
 
 type Conditions<'a> = [(Field<'a>, &'a Condition)];
@@ -103,6 +115,9 @@ fn one_permission(
     let Some(values) = usable(field, values, setting)? else { return Ok(None) };
     let rules = sound(field.permissions(values), setting)?;
     let mut rules: Vec<_> = rules.into_iter().map(field::permission).collect();
+    if rules.is_empty() && setting.allows {
+        return Err(Unfit);
+    }
     if rules.is_empty() || (field.is_bare_when_single() && rules.len() == 1) {
         return Ok(rules.pop());
     }
@@ -150,6 +165,9 @@ fn one_principal(
     };
     let ids = sound(field.principals(values, setting.namespace), setting)?;
     let mut ids: Vec<_> = ids.into_iter().map(field::principal).collect();
+    if ids.is_empty() && setting.allows {
+        return Err(Unfit);
+    }
     if ids.is_empty() || (field.is_bare_when_single() && ids.len() == 1) {
         return Ok(ids.pop());
     }
@@ -181,69 +199,4 @@ fn sound<T>(matchers: Vec<Option<T>>, setting: Setting<'_>) -> Result<Vec<T>, Un
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::istio::security::rule::{From, To};
-
-    fn made(rule: &Rule, tcp: bool, allows: bool) -> Result<Policy, Unfit> {
-        policy(rule, Setting { tcp, allows, trust_domains: &[], namespace: "a" })
-    }
-
-    fn when(key: &str, value: &str) -> Rule {
-        let condition =
-            Condition { key: key.to_owned(), values: vec![value.to_owned()], ..Default::default() };
-        Rule { when: vec![condition], ..Default::default() }
-    }
-
-    fn of(source: Source, operation: Operation) -> Rule {
-        Rule {
-            from: vec![From { source: Some(source) }],
-            to: vec![To { operation: Some(operation) }],
-            ..Default::default()
-        }
-    }
-
-    fn everything() -> Policy {
-        made(&Rule::default(), false, true).expect("an empty rule says nothing wrong")
-    }
-
-    #[test]
-    fn what_makes_no_sense_lets_nothing_through_and_refuses_no_less() {
-        for (key, value) in [
-            ("no.such.key", "x"),
-            ("request.headers[a b]", "x"),
-            ("request.headers[]", "x"),
-            ("request.auth.claims", "x"),
-            ("experimental.envoy.filters.[k]", "x"),
-            ("source.ip", "10.0.0.0/33"),
-            ("destination.port", "65536"),
-        ] {
-            assert_eq!(made(&when(key, value), false, true), Err(Unfit), "{key}");
-            assert_eq!(made(&when(key, value), false, false), Ok(everything()), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_rule_about_requests_allows_no_connection_and_refuses_all_it_could() {
-        let methods = Operation { methods: vec!["GET".to_owned()], ..Default::default() };
-        let rule = of(Source::default(), methods);
-        assert_eq!(made(&rule, true, true), Err(Unfit));
-        assert_eq!(made(&rule, true, false), Ok(everything()));
-    }
-
-    #[test]
-    fn trust_domains_of_sources_allow_nobody() {
-        let source = Source { trust_domains: vec!["a.test".to_owned()], ..Default::default() };
-        let rule = of(source, Operation::default());
-        assert_eq!(made(&rule, false, true), Err(Unfit));
-        assert_eq!(made(&rule, false, false), Ok(everything()));
-    }
-
-    #[test]
-    fn templates_that_envoy_refuses_are_no_paths() {
-        for path in ["/{**}/a", "/{a}/{*}", "{*}", "/{*}{**}", "/{*}/\n"] {
-            let paths = Operation { paths: vec![path.to_owned()], ..Default::default() };
-            assert_eq!(made(&of(Source::default(), paths), false, true), Err(Unfit), "{path}");
-        }
-    }
-}
+mod tests;

@@ -23,7 +23,8 @@ fn copies(value: &str, domains: &[String]) -> Vec<String> {
             copies.push(copy);
         }
     }
-    copies
+    // Never none: a field without values would hold back nobody.
+    if copies.is_empty() { same() } else { copies }
 }
 
 /// Whether two names are the same; either may have a star at one end.
@@ -55,6 +56,11 @@ mod tests {
             assert_eq!(of(&value), ["prime.test/ns/a/sa/b", "elder.test/ns/a/sa/b"], "{domain}");
         }
         assert_eq!(of("*.test/ns/a/sa/b"), ["*.test/ns/a/sa/b"]);
+    }
+
+    #[test]
+    fn a_principal_never_vanishes() {
+        assert_eq!(copies("cluster.local/ns/a/sa/b", &[]), ["cluster.local/ns/a/sa/b"]);
     }
 
     #[test]
