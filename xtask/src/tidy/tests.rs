@@ -345,9 +345,13 @@ fn comments_strings_and_characters_are_no_code() {
 
 /// A document that lists every row once, each shown by `shown`.
 fn rows_document(shown: impl Fn(&str) -> String) -> String {
-    let counts = [('C', 27), ('E', 23), ('R', 30), ('L', 30), ('S', 20), ('K', 16), ('F', 20), ('T', 17)];
-    let rows =
-        counts.iter().flat_map(|(letter, n)| (1..=*n).map(move |number| format!("{letter}{number:02}")));
+    let traffic = [('C', 27), ('E', 23), ('R', 30), ('L', 30), ('S', 20), ('K', 16), ('F', 20), ('T', 17)];
+    let security =
+        [('P', 10), ('M', 10), ('J', 11), ('A', 22), ('G', 9), ('D', 6), ('I', 4), ('Q', 2), ('N', 4)];
+    let rows = traffic
+        .iter()
+        .chain(&security)
+        .flat_map(|(letter, n)| (1..=*n).map(move |number| format!("{letter}{number:02}")));
     rows.map(|row| format!("| {row} | what | {} |\n", shown(&row))).collect::<Vec<_>>().concat()
 }
 
@@ -370,7 +374,7 @@ fn a_checklist_in_which_every_row_is_shown_by_something_that_exists_passes() {
         "C01" => "golden `cluster/names`; example `canary` (all but `nothing`)".to_owned(),
         "E23" => "test `crates/engine/tests/some.rs::a_thing_holds`".to_owned(),
         "E22" => "scenario `bookinfo reviews cds BlackHoleCluster`".to_owned(),
-        "S17" | "K14" => "not built yet".to_owned(),
+        "S17" | "K14" | "M07" | "N04" => "not built yet".to_owned(),
         _ => "golden `cluster/names`".to_owned(),
     });
     assert_eq!(lines(&rows::check(&rows_tree(&document))), [""; 0]);
@@ -387,7 +391,7 @@ fn a_row_that_is_absent_double_unknown_or_shown_by_nothing_is_found() {
             "C06" => "scenario `bookinfo`",
             "C07" => "nothing yet (`cluster/names`)",
             "C08" => "`cluster/names`",
-            "S17" => "not built yet",
+            "S17" | "M07" | "N04" => "not built yet",
             _ => "golden `cluster/names`",
         }
         .to_owned()

@@ -38,14 +38,15 @@ fn gateway() -> String {
     .to_string()
 }
 
-async fn stream(channel: Channel, token: Option<&str>, namespace: &str) -> Stream {
+pub(crate) async fn stream(channel: Channel, token: Option<&str>, namespace: &str, account: &str) -> Stream {
     let id = format!("router~10.0.0.1~gateway-1.{namespace}~{namespace}.svc.cluster.local");
-    let metadata = json!({"NAMESPACE": namespace, "SERVICE_ACCOUNT": "gateway"});
+    let metadata = json!({"NAMESPACE": namespace, "SERVICE_ACCOUNT": account,
+                          "LABELS": {"istio": "gate"}});
     Stream::open(channel, token, &id, &metadata).await.unwrap()
 }
 
 /// Whether a text holds the key, plainly or in base64, or a line of it.
-fn shows(text: &str, key: &str) -> bool {
+pub(crate) fn shows(text: &str, key: &str) -> bool {
     let body: Vec<&str> = key.lines().filter(|line| !line.starts_with("-----")).collect();
     let encoded = STANDARD.encode(key);
     body.iter().any(|line| text.contains(line)) || text.contains(&encoded[40..80])
@@ -79,15 +80,15 @@ async fn a_certificate_arrives_and_rotates_where_it_belongs_and_is_seen_nowhere_
         }
     };
 
-    let mut own = stream(secure().await, Some(&tokens.token("edge", "gateway")), "edge").await;
+    let mut own = stream(secure().await, Some(&tokens.token("edge", "gateway")), "edge", "gateway").await;
     own.subscribe(proto::type_url::SECRET, &[NAME]).await.unwrap();
     let sent = own.read().await.unwrap();
     assert!(sent.contains(&first), "the gateway has its key");
 
     // Somebody of another namespace, and somebody who proves nothing but says the same.
     let plain = Endpoint::try_from(format!("http://{}", running.addresses().grpc)).unwrap();
-    let mut other = stream(secure().await, Some(&tokens.token("shop", "gateway")), "shop").await;
-    let mut nobody = stream(plain.connect().await.unwrap(), None, "edge").await;
+    let mut other = stream(secure().await, Some(&tokens.token("shop", "gateway")), "shop", "gateway").await;
+    let mut nobody = stream(plain.connect().await.unwrap(), None, "edge", "gateway").await;
     for outsider in [&mut other, &mut nobody] {
         for name in [NAME, "kubernetes://edge/web", "kubernetes-gateway://edge/web"] {
             outsider.subscribe(proto::type_url::SECRET, &[name]).await.unwrap();

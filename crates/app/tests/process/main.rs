@@ -8,6 +8,7 @@ mod client;
 mod command_line;
 mod credentials;
 mod envoys;
+mod gateway_secrets;
 mod inject;
 mod oidc;
 mod rotation;
