@@ -146,7 +146,7 @@ impl Ground<'_> {
             tokio::spawn(serving::follow_signers(Arc::clone(self.state), Arc::clone(&tls)));
         }
         if let Some(files) = &settings.files {
-            let served = files.start(&tls, &self.bundles)?;
+            let served = files.start(&tls, self.bundles)?;
             tracing::info!(scope = "ca", "our own ports serve {}", files.certificate.display());
             let (bundles, metrics) = (self.bundles.clone(), self.metrics.clone());
             tokio::spawn(files.clone().keep(served, Arc::clone(&tls), bundles, metrics));

@@ -215,7 +215,7 @@ async fn with_the_rights_of_the_charts_roots_are_written_and_named_signers_are_a
         signer: signer.to_owned(),
         lifetime: 3600,
         usages: &["digital signature", "key encipherment", "server auth", "client auth"],
-        patience: std::time::Duration::from_secs(60),
+        patience: std::time::Duration::from_mins(1),
     };
     let refused = kube_io::sign_by_cluster(&own, &ask("signers.test/other")).await;
     ensure!(

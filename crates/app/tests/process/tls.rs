@@ -100,7 +100,9 @@ async fn versions_and_suites_are_those_of_flags_and_of_the_policy() {
 #[test]
 fn unknown_values_stop_a_start_and_say_what_is_known() {
     let folder = Folder::new("tls-unknown");
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    /// Flags, variables, and what is told.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case<'_>] = &[
         (&["--tls-min-version", "1.1"], &[], "expected 1.2 or 1.3"),
         (&["--tls-cipher-suites", "FOO"], &[], "\"FOO\" is no cipher suite"),
         (&["--tlsCertFile", "a.pem"], &[], "are given together"),
