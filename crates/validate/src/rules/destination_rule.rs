@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use proto::wkt::Duration;
+
 use crate::cursor::Node;
 use crate::finding::{Findings, quoted};
 use crate::names::{export_to, fqdn, is_ip, is_label, label_map, wildcard_domain};
@@ -136,8 +138,13 @@ pub(super) fn connection_pool(findings: &mut Findings, pool: &Node<'_>) {
         findings.error(&client, "useClientProtocol must not be true when h2UpgradePolicy is UPGRADE");
     }
     not_negative(findings, &tcp, &["maxConnections"]);
-    for name in ["connectTimeout", "maxConnectionDuration", "idleTimeout"] {
+    for name in ["connectTimeout", "maxConnectionDuration"] {
         duration(findings, &tcp.at(name));
+    }
+    // Zero turns it off.
+    let idle = tcp.at("idleTimeout");
+    if !Duration::parse(idle.text()).is_some_and(|time| time.seconds == 0 && time.nanos == 0) {
+        duration(findings, &idle);
     }
     for name in ["time", "interval"] {
         duration(findings, &tcp.at("tcpKeepalive").at(name));
@@ -149,15 +156,21 @@ fn client_tls(findings: &mut Findings, tls: &Node<'_>, judged: Judged<'_>) {
         return;
     }
     let has = |name: &str| !tls.at(name).text().is_empty();
+    let mode = tls.at("mode").choice(&["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]);
     if tls.at("insecureSkipVerify").flag() {
-        for name in ["caCertificates", "subjectAltNames"] {
+        // With MUTUAL, what is named may be for the client's certificate alone.
+        let names: &[&str] = match mode {
+            "SIMPLE" => &["caCertificates", "subjectAltNames", "credentialName"],
+            "MUTUAL" => &["caCertificates", "subjectAltNames"],
+            _ => &[],
+        };
+        for name in names {
             let at = tls.at(name);
             if has(name) || !at.is_empty() {
                 findings.error(&at, format!("cannot specify {name} if insecureSkipVerify is set to true"));
             }
         }
     }
-    let mode = tls.at("mode").choice(&["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]);
     let credential = tls.at("credentialName");
     server_tls::config_map_of_own_namespace(findings, &credential, judged);
     if (mode == "SIMPLE" || mode == "MUTUAL") && has("credentialName") {

@@ -72,7 +72,7 @@ fn check_patch(findings: &mut Findings, entry: &Node<'_>) {
         return;
     }
     let (class, wanted, others): (&str, &str, &[&str]) = match target {
-        "LISTENER" | "FILTER_CHAIN" | "NETWORK_FILTER" | "HTTP_FILTER" | "LISTENER_FILTER" => {
+        "LISTENER" | "FILTER_CHAIN" | "NETWORK_FILTER" | "HTTP_FILTER" => {
             ("listener", "listener", &["routeConfiguration", "cluster"])
         }
         "ROUTE_CONFIGURATION" | "VIRTUAL_HOST" | "HTTP_ROUTE" => {
@@ -88,24 +88,32 @@ fn check_patch(findings: &mut Findings, entry: &Node<'_>) {
         findings.error(&condition.at(other), message);
         return;
     }
-    check_listener(findings, &condition.at("listener"), target, operation);
-    check_value(findings, &value, target, operation);
+    if class == "listener" {
+        check_listener(findings, &condition.at("listener"), target);
+    }
+    check_value(findings, &value, target);
 }
 
-fn check_listener(findings: &mut Findings, listener: &Node<'_>, target: &str, operation: &str) {
+fn check_listener(findings: &mut Findings, listener: &Node<'_>, target: &str) {
     let chain = listener.at("filterChain");
     let filter = chain.at("filter");
     if !filter.is_set() {
         return;
     }
-    let name = filter.at("name");
-    if !matches!(target, "NETWORK_FILTER" | "HTTP_FILTER") && target != "FILTER_CHAIN" {
+    let (name, sub) = (filter.at("name"), filter.at("subFilter"));
+    if matches!(target, "LISTENER" | "FILTER_CHAIN") {
         let message = format!("Envoy filter: filter match has no effect when used with {target}");
         findings.warn(&filter, message);
     }
-    let sub = filter.at("subFilter");
-    if target == "HTTP_FILTER" && matches!(operation, "INSERT_BEFORE" | "INSERT_AFTER") && !sub.is_set() {
-        findings.warn(&filter, "Envoy filter: without subFilter there is nothing to insert before or after");
+    if name.text().is_empty() {
+        findings.error(&name, "Envoy filter: filter match has no name to match on");
+        return;
+    }
+    for at in [&name, &sub.at("name")] {
+        if let Some(new) = renamed(at.text()) {
+            findings
+                .warn(at, format!("using deprecated filter name {}; use {new:?} instead", quoted(at.text())));
+        }
     }
     if sub.is_set() {
         if target != "HTTP_FILTER" {
@@ -137,7 +145,7 @@ fn message_of(target: &str) -> Option<&'static str> {
     })
 }
 
-fn check_value(findings: &mut Findings, value: &Node<'_>, target: &str, operation: &str) {
+fn check_value(findings: &mut Findings, value: &Node<'_>, target: &str) {
     let (Some(content), Some(name)) = (value.value(), message_of(target)) else { return };
     let url = format!("type.googleapis.com/{name}");
     match json_to_dynamic(&url, content, UnknownFields::Ignore) {
@@ -154,16 +162,69 @@ fn check_value(findings: &mut Findings, value: &Node<'_>, target: &str, operatio
             if let Err(error) = json_to_dynamic(&url, content, UnknownFields::Refuse) {
                 findings.warn(value, format!("Envoy filter: unknown field: {error}"));
             }
-            let is_filter = matches!(target, "NETWORK_FILTER" | "HTTP_FILTER" | "LISTENER_FILTER");
-            let configured =
-                ["typedConfig", "configDiscovery", "disabled"].iter().any(|field| value.has(field));
-            let adds = !matches!(operation, "MERGE" | "REMOVE");
-            if is_filter && adds && !configured {
-                findings
-                    .warn(value, format!("Envoy filter: the {} has no typed_config", quoted(short(name))));
+            let is_typed =
+                matches!(target, "NETWORK_FILTER" | "HTTP_FILTER" | "LISTENER_FILTER" | "EXTENSION_CONFIG");
+            let mut untyped = Vec::new();
+            without_type(value, is_typed, &mut untyped);
+            if !untyped.is_empty() {
+                let names = untyped.join(", ");
+                let message = format!("using deprecated types by name without typed_config; {names}");
+                findings.warn(value, message);
             }
         }
     }
+}
+
+/// Members of Envoy's messages that name an extension, and are no lists.
+const EXTENSIONS: [&str; 3] = ["transportSocket", "clusterType", "upstreamConfig"];
+
+/// The names of extensions that come without what configures them.
+fn without_type<'a>(value: &Node<'a>, is_extension: bool, names: &mut Vec<&'a str>) {
+    if is_extension && !value.has("typedConfig") && !value.has("configDiscovery") {
+        names.push(value.at("name").text());
+    }
+    for name in EXTENSIONS {
+        if let Some(inner) = value.at(name).set() {
+            without_type(&inner, true, names);
+        }
+    }
+    if let Some(chain) = value.at("defaultFilterChain").set() {
+        without_type(&chain, false, names);
+    }
+}
+
+/// What a filter is called now whose old name Envoy has given up.
+fn renamed(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "envoy.buffer" => "envoy.filters.http.buffer",
+        "envoy.cors" => "envoy.filters.http.cors",
+        "envoy.csrf" => "envoy.filters.http.csrf",
+        "envoy.http_dynamo_filter" => "envoy.filters.http.dynamo",
+        "envoy.ext_authz" => "envoy.filters.http.ext_authz",
+        "envoy.fault" => "envoy.filters.http.fault",
+        "envoy.grpc_http1_bridge" => "envoy.filters.http.grpc_http1_bridge",
+        "envoy.grpc_json_transcoder" => "envoy.filters.http.grpc_json_transcoder",
+        "envoy.grpc_web" => "envoy.filters.http.grpc_web",
+        "envoy.gzip" => "envoy.filters.http.gzip",
+        "envoy.health_check" => "envoy.filters.http.health_check",
+        "envoy.ip_tagging" => "envoy.filters.http.ip_tagging",
+        "envoy.lua" => "envoy.filters.http.lua",
+        "envoy.rate_limit" => "envoy.filters.http.ratelimit",
+        "envoy.router" => "envoy.filters.http.router",
+        "envoy.squash" => "envoy.filters.http.squash",
+        "envoy.listener.http_inspector" => "envoy.filters.listener.http_inspector",
+        "envoy.listener.original_dst" => "envoy.filters.listener.original_dst",
+        "envoy.listener.original_src" => "envoy.filters.listener.original_src",
+        "envoy.listener.proxy_protocol" => "envoy.filters.listener.proxy_protocol",
+        "envoy.listener.tls_inspector" => "envoy.filters.listener.tls_inspector",
+        "envoy.client_ssl_auth" => "envoy.filters.network.client_ssl_auth",
+        "envoy.http_connection_manager" => "envoy.filters.network.http_connection_manager",
+        "envoy.mongo_proxy" => "envoy.filters.network.mongo_proxy",
+        "envoy.ratelimit" => "envoy.filters.network.ratelimit",
+        "envoy.redis_proxy" => "envoy.filters.network.redis_proxy",
+        "envoy.tcp_proxy" => "envoy.filters.network.tcp_proxy",
+        _ => return None,
+    })
 }
 
 fn short(name: &str) -> &str {

@@ -9,6 +9,10 @@ use crate::values::duration;
 /// The first table that Maglev cannot have.
 const MAX_TABLE: u64 = 5_000_011;
 
+/// Labels of places, which failover between regions goes by too.
+const TOPOLOGY: [&str; 3] =
+    ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
+
 /// `loadBalancer` of a traffic policy.
 pub(super) fn check(findings: &mut Findings, policy: &Node<'_>) {
     let settings = policy.at("loadBalancer");
@@ -47,7 +51,7 @@ fn check_hash(findings: &mut Findings, hash: &Node<'_>) {
         let name = attribute.at("name");
         if name.text().is_empty() {
             findings.error(&name, "name required for an attribute of httpCookie");
-        } else if !names.insert(name.text().to_ascii_lowercase()) {
+        } else if !names.insert(name.text()) {
             findings.error(&name, format!("duplicate attribute {} of httpCookie", quoted(name.text())));
         }
     }
@@ -68,7 +72,8 @@ fn check_hash(findings: &mut Findings, hash: &Node<'_>) {
 }
 
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..=number.isqrt()).all(|factor| !number.is_multiple_of(factor))
+    // One counts as prime, as Envoy counts.
+    number >= 1 && (2..=number.isqrt()).all(|factor| !number.is_multiple_of(factor))
 }
 
 fn check_locality(findings: &mut Findings, setting: &Node<'_>, has_outlier: bool) {
@@ -76,6 +81,13 @@ fn check_locality(findings: &mut Findings, setting: &Node<'_>, has_outlier: bool
     if !distribute.is_empty() && !failover.is_empty() {
         findings.error(setting, "can not simultaneously specify distribute and failover");
         return;
+    }
+    for label in setting.at("failoverPriority").items() {
+        if !failover.is_empty() && TOPOLOGY.contains(&label.text()) {
+            let message =
+                format!("failover cannot be set together with {} in failoverPriority", label.text());
+            findings.error(&label, message);
+        }
     }
     let mut from: Vec<&str> = Vec::new();
     for item in distribute.items() {

@@ -50,9 +50,8 @@ const GRPC_STATUS: [&str; 17] = [
 
 pub(super) fn check(findings: &mut Findings, route: &Node<'_>, is_delegate: bool) {
     check_action(findings, route, is_delegate);
-    let delegates = is_delegate || route.has("delegate");
     for condition in route.at("match").items() {
-        check_match(findings, &condition, delegates);
+        check_match(findings, &condition);
     }
     headers::check(findings, &route.at("headers"));
     headers::check_authority(findings, route);
@@ -76,7 +75,7 @@ pub(super) fn check(findings: &mut Findings, route: &Node<'_>, is_delegate: bool
 fn check_action(findings: &mut Findings, route: &Node<'_>, is_delegate: bool) {
     let delegate = route.at("delegate");
     if delegate.is_set() && !is_delegate {
-        for name in ["redirect", "route", "directResponse"] {
+        for name in ["redirect", "route"] {
             let action = route.at(name);
             if action.is_set() && (name != "route" || !action.is_empty()) {
                 findings.error(
@@ -114,33 +113,33 @@ fn check_action(findings: &mut Findings, route: &Node<'_>, is_delegate: bool) {
     }
 }
 
-fn check_match(findings: &mut Findings, condition: &Node<'_>, delegates: bool) {
+fn check_match(findings: &mut Findings, condition: &Node<'_>) {
     for name in ["uri", "scheme", "method", "authority"] {
         let text = condition.at(name);
         // An empty prefix of a path matches all paths; elsewhere it is a mistake.
-        check_string(findings, &text, name, delegates, name != "uri");
+        check_string(findings, &text, name, name != "uri");
     }
     for list in ["headers", "withoutHeaders"] {
         for (name, header) in condition.at(list).entries() {
             if !is_claim(name) {
                 findings.require(&header, header_name(name));
             }
-            check_string(findings, &header, list, delegates, true);
+            // Without a header of whatever value: this is no regular expression.
+            if list == "headers" || header.at("regex").text() != "*" {
+                check_string(findings, &header, list, true);
+            }
         }
     }
     for (_, parameter) in condition.at("queryParams").entries() {
-        check_string(findings, &parameter, "queryParams", delegates, true);
+        check_string(findings, &parameter, "queryParams", true);
     }
     match_common(findings, condition);
 }
 
 /// A StringMatch.
-fn check_string(findings: &mut Findings, at: &Node<'_>, what: &str, delegates: bool, no_empty_prefix: bool) {
+fn check_string(findings: &mut Findings, at: &Node<'_>, what: &str, no_empty_prefix: bool) {
     let pattern = at.at("regex");
     if pattern.is_set() {
-        if delegates {
-            findings.error(&pattern, format!("{what} match does not support regex match for delegating"));
-        }
         if pattern.text().is_empty() {
             findings.error(&pattern, format!("{what}: regex string match should not be empty"));
         } else {
@@ -160,7 +159,7 @@ fn check_cors(findings: &mut Findings, policy: &Node<'_>) {
         if text.is_empty() {
             findings.error(&origin, "an origin in allowOrigins must not be empty");
         } else {
-            check_string(findings, &origin, "corsPolicy.allowOrigins", false, false);
+            check_string(findings, &origin, "corsPolicy.allowOrigins", false);
         }
     }
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"];
@@ -223,7 +222,7 @@ fn status(findings: &mut Findings, at: &Node<'_>) {
 
 fn check_mirrors(findings: &mut Findings, route: &Node<'_>) {
     let (mirror, mirrors) = (route.at("mirror"), route.at("mirrors"));
-    if mirror.is_set() && !mirrors.is_empty() {
+    if mirror.is_set() && !mirrors.is_empty() && !route.has("delegate") {
         findings.error(&mirrors, "an HTTP route cannot contain both mirror and mirrors");
     }
     destination(findings, &mirror);
