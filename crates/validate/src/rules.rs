@@ -14,6 +14,9 @@ mod telemetry;
 mod virtual_service;
 mod workload;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use envoy_filter::{OPERATIONS as ENVOY_FILTER_OPERATIONS, TARGETS as ENVOY_FILTER_TARGETS};
 
 use config::{Kind, Rejection};
