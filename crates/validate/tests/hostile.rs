@@ -117,7 +117,7 @@ fn mutated_reviews_get_an_answer() {
     let n_inputs = std::env::var("VALIDATION_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(N_INPUTS);
     let seeds: Vec<String> = seeds().iter().map(Value::to_string).collect();
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    let mut n_passed = 0;
+    let (mut n_passed, mut slowest) = (0, std::time::Duration::ZERO);
     for _ in 0..n_inputs {
         let mut input = seeds[chance.below(seeds.len())].clone().into_bytes();
         for _ in 0..=chance.below(3) {
@@ -126,7 +126,9 @@ fn mutated_reviews_get_an_answer() {
             let piece = PIECES[chance.below(PIECES.len())];
             input.splice(at..to, piece.bytes());
         }
+        let begin = std::time::Instant::now();
         let answer = review(&input);
+        slowest = slowest.max(begin.elapsed());
         let body: Value = serde_json::from_slice(&answer.body).expect("an answer is JSON");
         let passed = answer.outcome == Outcome::Passed;
         let refused = matches!(answer.outcome, Outcome::Refused(_));
@@ -134,8 +136,90 @@ fn mutated_reviews_get_an_answer() {
         assert_eq!(refused, !answer.message.is_empty());
         n_passed += usize::from(passed);
     }
-    eprintln!("{n_inputs} inputs, {n_passed} passed");
+    eprintln!("{n_inputs} inputs, {n_passed} passed, the slowest took {slowest:?}");
     assert!(n_passed < n_inputs, "the mutations break something");
+}
+
+/// Values that stand where something else is expected.
+fn strange(chance: &mut Chance) -> Value {
+    match chance.below(14) {
+        0 => Value::Null,
+        1 => json!([]),
+        2 => json!({}),
+        3 => json!(-1),
+        4 => json!(1e300),
+        5 => json!(true),
+        6 => json!(""),
+        7 => json!("*"),
+        8 => json!("a/b/c"),
+        9 => json!("*/*"),
+        10 => json!("a.b.svc.cluster.local"),
+        11 => json!([[{"a": [null]}]]),
+        12 => json!({"host": "a", "name": "b", "hosts": ["./*", 7]}),
+        _ => json!("é\u{0}\n%"),
+    }
+}
+
+/// Puts something strange somewhere into a value.
+fn mutate(value: &mut Value, chance: &mut Chance) {
+    let stays = chance.below(4) == 0;
+    match value {
+        Value::Object(members) if !stays && !members.is_empty() => {
+            let at = chance.below(members.len());
+            if let Some((_, member)) = members.iter_mut().nth(at) {
+                mutate(member, chance);
+            }
+        }
+        Value::Array(items) if !stays && !items.is_empty() => {
+            let at = chance.below(items.len());
+            if chance.below(3) == 0 {
+                let again = items[at].clone();
+                items.push(again);
+            }
+            mutate(&mut items[at], chance);
+        }
+        other => *other = strange(chance),
+    }
+}
+
+#[test]
+fn objects_with_strange_values_are_judged_alone_and_together() {
+    let n_inputs = std::env::var("VALIDATION_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(N_INPUTS);
+    let mut seeds: Vec<Value> = seeds().iter().map(|review| review["request"]["object"].clone()).collect();
+    let labels = json!({"app": "a"});
+    let mesh = "extensionProviders: [{name: a}]";
+    seeds.extend([
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80}]}}),
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "b", "labels": labels},
+            "spec": {"containers": [{"name": "istio-proxy", "securityContext": {"runAsUser": 1337}}]}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "b", "labels": {"istio.io/rev": "a"}}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": mesh}}),
+        json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"egress": [{"hosts": ["./*"]}]}}),
+    ]);
+    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    let (mut n_found, mut slowest) = (0, std::time::Duration::ZERO);
+    for _ in 0..n_inputs {
+        let mut objects = seeds.clone();
+        for _ in 0..=chance.below(4) {
+            let at = chance.below(objects.len());
+            mutate(&mut objects[at], &mut chance);
+            let again = objects[at].clone();
+            objects.push(again);
+        }
+        let begin = std::time::Instant::now();
+        for object in &objects[seeds.len()..] {
+            n_found += validate::check(object).map_or(1, |findings| findings.len());
+        }
+        let found = validate::across(&objects, &validate::Surroundings::default());
+        slowest = slowest.max(begin.elapsed());
+        assert!(found.iter().all(|(index, _)| *index < objects.len()));
+        n_found += found.len();
+    }
+    eprintln!("{n_inputs} inputs, {n_found} findings, the slowest took {slowest:?}");
+    assert!(n_found > n_inputs, "the mutations break something");
 }
 
 #[test]
