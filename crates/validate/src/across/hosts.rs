@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use config::Kind;
 use serde_json::Value;
 
+use super::Surroundings;
 use super::world::{Labels, Subject, labels};
 
 /// One host that can be called.
@@ -79,13 +80,8 @@ pub(super) struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn new(
-        subjects: &[Subject<'a>],
-        domain: &str,
-        is_complete: bool,
-        mesh: Option<&Value>,
-    ) -> Self {
-        let mut hosts = Self { domain: domain.to_owned(), ..Self::default() };
+    pub(super) fn new(subjects: &[Subject<'a>], around: &'a Surroundings, mesh: Option<&Value>) -> Self {
+        let mut hosts = Self { domain: around.domain.clone(), ..Self::default() };
         let by_default = mesh.and_then(|mesh| mesh.get("defaultServiceExportTo")).map(texts);
         let by_default = by_default.unwrap_or_default();
         for subject in subjects {
@@ -95,12 +91,14 @@ impl<'a> Hosts<'a> {
                 hosts.add_entry(subject, &by_default);
             }
         }
-        if !is_complete {
-            // Every cluster has it.
-            let host = full_host("kubernetes", "default", domain);
-            let (exports, ports, endpoints) = (Vec::new(), Vec::new(), Vec::new());
-            let service = Service { host, namespace: "default", ports, exports, selector: None, endpoints };
-            hosts.exact.entry(service.host.clone()).or_default().push(service);
+        if !around.is_complete {
+            // Every cluster has these.
+            for (name, namespace) in [("kubernetes", "default"), ("istiod", around.root_namespace.as_str())] {
+                let host = full_host(name, namespace, &around.domain);
+                let (ports, exports, selector, endpoints) = (Vec::new(), Vec::new(), None, Vec::new());
+                let service = Service { host: host.clone(), namespace, ports, exports, selector, endpoints };
+                hosts.exact.entry(host).or_default().push(service);
+            }
         }
         hosts
     }

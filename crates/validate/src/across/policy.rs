@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use config::Kind;
 use serde_json::Value;
 
-use super::world::{Subject, World, as_selector, labels};
+use super::world::{GATEWAY_NAME, Subject, World, as_selector, labels};
 use super::{Report, listed};
 use crate::cursor::Node;
 
@@ -43,7 +43,11 @@ pub(super) fn check(world: &World<'_>, report: &mut Report) {
 
 fn check_selector(world: &World<'_>, report: &mut Report, subject: &Subject<'_>, at: &Node<'_>) {
     let selector = labels(at);
-    if selector.is_empty() || !world.knows_workloads {
+    if !world.knows_workloads {
+        return;
+    }
+    if selector.is_empty() {
+        check_namespace(world, report, subject);
         return;
     }
     let namespace = world.reach(subject.namespace);
@@ -66,14 +70,29 @@ fn check_selector(world: &World<'_>, report: &mut Report, subject: &Subject<'_>,
         subject.kind,
         "AuthorizationPolicy" | "RequestAuthentication" | "Telemetry" | "WasmPlugin" | "TrafficExtension"
     );
-    let gateway =
-        workloads.iter().find(|workload| world.subjects[workload.subject].is(Kind::KubernetesGateway));
+    let gateway = workloads.iter().find_map(|workload| workload.labels.get(GATEWAY_NAME));
     if let Some(gateway) = gateway.filter(|_| heeds_targets) {
-        let message = format!(
-            "Ineffective selector on Kubernetes Gateway {}. Use the TargetRef field instead.",
-            gateway.name
-        );
+        let message =
+            format!("Ineffective selector on Kubernetes Gateway {gateway}. Use the TargetRef field instead.");
         report.warn(subject, "IST0166", at, message);
+    }
+}
+
+/// An AuthorizationPolicy for all of a namespace in which nothing runs.
+fn check_namespace(world: &World<'_>, report: &mut Report, subject: &Subject<'_>) {
+    let has_target = subject.spec.has("targetRef") || !subject.spec.at("targetRefs").is_empty();
+    if has_target || !subject.is(Kind::AuthorizationPolicy) || world.reach(subject.namespace).is_none() {
+        return;
+    }
+    let is_known = world.get(Kind::Namespace, "", subject.namespace).is_some();
+    let is_empty = !world.workloads.iter().any(|workload| workload.namespace == subject.namespace);
+    let has_services = world.of(Kind::Service).any(|service| service.namespace == subject.namespace);
+    if is_known && is_empty && (!has_services || world.around.is_complete) {
+        let message = format!(
+            "No matching workloads for this resource with the following labels: none. Nothing runs in namespace {}.",
+            subject.namespace
+        );
+        report.warn(subject, "IST0127", &subject.name_node(), message);
     }
 }
 

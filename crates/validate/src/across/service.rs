@@ -73,6 +73,20 @@ fn protocol(port: &Node<'_>) -> String {
     if text.is_empty() { "TCP".to_owned() } else { text.to_owned() }
 }
 
+/// Whether this is a Deployment whose Pods get a proxy, as far as it is known.
+fn is_in_mesh(world: &World<'_>, subject: &Subject<'_>) -> bool {
+    let labels = labels(&subject.spec.at("template").at("metadata").at("labels"));
+    subject.kind == "Deployment"
+        && match (labels.get("sidecar.istio.io/inject"), world.get(Kind::Namespace, "", subject.namespace)) {
+            (Some(said), _) => *said == "true",
+            (None, None) => true,
+            (None, Some(namespace)) => {
+                namespace.label("istio-injection") == Some("enabled")
+                    || namespace.label("istio.io/rev").is_some()
+            }
+        }
+}
+
 /// Deployments that several Services lead to.
 fn check_workloads(world: &World<'_>, report: &mut Report) {
     let mut of_workload: BTreeMap<usize, Vec<&Subject<'_>>> = BTreeMap::new();
@@ -80,7 +94,7 @@ fn check_workloads(world: &World<'_>, report: &mut Report) {
         let selector = labels(&service.spec.at("selector"));
         if !selector.is_empty() {
             for workload in world.selected(&selector, Some(service.namespace)) {
-                if world.subjects[workload.subject].kind == "Deployment" {
+                if is_in_mesh(world, &world.subjects[workload.subject]) {
                     of_workload.entry(workload.subject).or_default().push(service);
                 }
             }

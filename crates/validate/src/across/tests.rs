@@ -342,6 +342,8 @@ fn claims_are_routed_by_only_where_tokens_are_checked() {
         with(&start, "RequestAuthentication edge/r\nspec: {selector: {matchLabels: {istio: edge}}}\n---\n")
             .is_empty()
     );
+    let elsewhere = start.replace(INGRESS, "");
+    assert_eq!(with(&elsewhere, "").iter().filter(|one| one.starts_with("IST0149")).count(), 1);
     assert!(with(&start, "RequestAuthentication istio-system/r\nspec: {}\n---\n").is_empty());
 }
 
@@ -440,6 +442,10 @@ fn policies_select_something_in_their_reach() {
     assert!(said(&of("AuthorizationPolicy", "shop", "x")).is_empty(), "nothing is known of workloads");
     let complete = Surroundings { is_complete: true, ..Surroundings::default() };
     assert_eq!(said_of(&of("AuthorizationPolicy", "shop", "x"), &complete).len(), 1);
+    let whole = "AuthorizationPolicy idle/p\nspec: {}\n---\n";
+    let idle = format!("{REVIEWS}Namespace x/idle\n---\n");
+    assert_eq!(with(&idle, whole), ["IST0127 AuthorizationPolicy/p metadata.name"]);
+    assert!(with(REVIEWS, whole).is_empty(), "nothing is known of the namespace");
     let deployment = "Deployment shop/d\nspec: {template: {metadata: {labels: {app: d}}}}\n---\n";
     assert!(with(deployment, &of("AuthorizationPolicy", "shop", "d")).is_empty());
 }
@@ -495,6 +501,8 @@ fn a_selector_for_a_gateway_of_the_gateway_api_is_told() {
     let gateway = "KubernetesGateway shop/k\nspec: {listeners: []}\n---\n";
     let policy = "AuthorizationPolicy shop/p\nspec: {selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: k}}}\n---\n";
     assert_eq!(with(gateway, policy), ["IST0166 AuthorizationPolicy/p spec.selector.matchLabels"]);
+    let pod = "Pod shop/p\nmetadata: {labels: {gateway.networking.k8s.io/gateway-name: k}}\n---\n";
+    assert_eq!(with(pod, policy), ["IST0166 AuthorizationPolicy/p spec.selector.matchLabels"]);
 }
 
 #[test]

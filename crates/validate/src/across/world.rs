@@ -11,6 +11,9 @@ use super::Surroundings;
 use super::hosts::Hosts;
 use crate::cursor::Node;
 
+/// The label of what runs for a Gateway of the Gateway API.
+pub(super) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
 pub(super) type Labels<'a> = BTreeMap<&'a str, &'a str>;
 
 /// One object.
@@ -151,7 +154,7 @@ impl<'a> World<'a> {
             }
         }
         let mesh = subjects.iter().find_map(|subject| mesh_config(subject, &around.root_namespace));
-        let hosts = Hosts::new(&subjects, &around.domain, around.is_complete, mesh.as_ref());
+        let hosts = Hosts::new(&subjects, around, mesh.as_ref());
         let has_services = subjects.iter().any(|subject| subject.is(Kind::Service));
         let knows_workloads = around.is_complete || has_services || !workloads.is_empty();
         Self {
@@ -233,7 +236,7 @@ fn workload_labels<'a>(subject: &Subject<'a>) -> Option<Labels<'a>> {
         ("gateway.networking.k8s.io", "Gateway") => {
             let mut all = subject.labels();
             all.extend(labels(&spec.at("infrastructure").at("labels")));
-            all.insert("gateway.networking.k8s.io/gateway-name", subject.name);
+            all.insert(GATEWAY_NAME, subject.name);
             Some(all)
         }
         _ => None,
