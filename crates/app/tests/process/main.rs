@@ -9,6 +9,7 @@ mod command_line;
 mod credentials;
 mod envoys;
 mod gateway_secrets;
+mod hostile_reviews;
 mod inject;
 mod oidc;
 mod rotation;
