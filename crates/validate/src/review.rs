@@ -127,7 +127,9 @@ fn prepared(object: Value, namespace: &str) -> Result<Value, (&'static str, Stri
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind_name) = (text("apiVersion"), text("kind"));
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    let Some(kind) = Kind::from_group_kind(group, &kind_name) else {
+    // Kinds of Kubernetes itself are read, but not ours to judge.
+    let is_ours = group.ends_with(".istio.io") || group.contains(".networking.");
+    let Some(kind) = Kind::from_group_kind(group, &kind_name).filter(|_| is_ours) else {
         let message = format!("unrecognized type {} of group {}", quoted(&kind_name), quoted(group));
         return Err(("unknown_type", message));
     };

@@ -32,6 +32,10 @@ fn regexes_of_re2_are_told_from_others() {
         r"\Qa(b\E",
         "^/api/.*$",
         "(|a)*",
+        "(a{10}){100}",
+        "((a{1000})*)+",
+        "(a{1000}b{1000}){1}",
+        "(a{1000}){0}",
     ] {
         assert_eq!(regexp::check(good).map(|_| ()), Ok(()), "{good}");
     }
@@ -53,6 +57,9 @@ fn regexes_of_re2_are_told_from_others() {
         "[[:nope:]]",
         "+a",
         "(?",
+        "(a{100}){11}",
+        "((a{30}|b){6}c){6,}",
+        "(((a{1000}){1000}){1000}){1000}",
     ] {
         assert!(regexp::check(bad).is_err(), "{bad}");
     }
