@@ -1,6 +1,6 @@
 //! `cargo run --package tests --bin injection`: how long the injection webhook of the real process takes. Clients post
 //! the review of a Pod such as a Deployment makes; printed are the times of the calls and the processor time that the
-//! process took for one. Figures of a build that is not optimized say nothing.
+//! process took for one, as a line for people and as one of JSON. Figures of a build that is not optimized say nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -86,6 +86,11 @@ fn ask(address: SocketAddr, body: &str, left: &AtomicUsize) -> Result<Vec<Durati
     Ok(times)
 }
 
+/// How this program, and so most likely the process beside it, was built.
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "optimized" }
+}
+
 #[expect(clippy::print_stdout, reason = "the figures are the output of this command")]
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -114,14 +119,20 @@ fn main() -> Result<()> {
     times.sort_unstable();
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last()).copied();
     let milliseconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64() * 1e3;
-    println!("{} injections by {} clients in {elapsed:.2?}", times.len(), arguments.clients);
+    let (p50, p99) = (milliseconds(at(0.5)), milliseconds(at(0.99)));
+    let longest = milliseconds(times.last().copied());
+    let per_call = processor * 1e3 / times.len().max(1) as f64;
+    let (n_calls, n_clients, profile) = (times.len(), arguments.clients, profile());
     println!(
-        "time of a call:      p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
-        milliseconds(at(0.5)),
-        milliseconds(at(0.99)),
-        milliseconds(times.last().copied())
+        "{n_calls} injections by {n_clients} clients in {elapsed:.2?} ({profile}): p50 {p50:.2} ms, p99 {p99:.2} ms, \
+         longest {longest:.2} ms, processor {per_call:.2} ms per call"
     );
-    println!("processor per call:  {:.2} ms", processor * 1e3 / times.len().max(1) as f64);
+    println!(
+        "{}",
+        json!({"case": "injection", "profile": profile, "calls": n_calls, "clients": n_clients,
+               "seconds": elapsed.as_secs_f64(), "p50_ms": p50, "p99_ms": p99, "longest_ms": longest,
+               "cpu_ms_per_call": per_call})
+    );
     drop(running);
     std::fs::remove_dir_all(&folder)?;
     Ok(())
