@@ -50,6 +50,17 @@ impl Bookinfo {
         bookinfo
     }
 
+    /// Most of `tests/bad-input` beside it. The rest has certificates that no agent brings here, or is a second mesh
+    /// configuration; names are not resolved.
+    pub(crate) fn add_bad_input(&self) {
+        let folder = testkit::workspace().join("tests/bad-input");
+        for name in ["fields", "hosts", "missing", "patches", "ports", "regexes", "weights", "wildcards"] {
+            let text = std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap();
+            let text = text.replace("resolution: DNS", "resolution: NONE");
+            self.folder.write(&format!("bad-{name}.yaml"), &text);
+        }
+    }
+
     /// Where the gateway listens.
     pub(crate) fn entry(&self) -> SocketAddr {
         SocketAddr::new(self.pod(10), 8080)

@@ -60,9 +60,12 @@ fn n_changes(admin: Admin) -> u64 {
     stats.values().sum()
 }
 
-fn walk(version: &str, protocol: Protocol, number: u8) {
+fn walk(version: &str, protocol: Protocol, number: u8, beside_bad_input: bool) {
     let name = format!("{}-{protocol:?}", version.replace('.', "-")).to_lowercase();
     let bookinfo = Bookinfo::new(&name, number);
+    if beside_bad_input {
+        bookinfo.add_bad_input();
+    }
     let control_plane = bookinfo.folder.control_plane();
     let mut running = control_plane.start().unwrap();
     running.wait_ready(LIMIT).unwrap();
@@ -82,6 +85,10 @@ fn walk(version: &str, protocol: Protocol, number: u8) {
     }
     accepted(&running, &admins);
     answers(&bookinfo, 200, "200 reviews v2");
+
+    if beside_bad_input {
+        told_once(&running);
+    }
 
     let file = std::fs::read_to_string(control_plane.config.join("gateway.yaml")).unwrap();
     bookinfo.folder.write("gateway.yaml", &file.replace("exact: /productpage", "exact: /elsewhere"));
@@ -107,6 +114,29 @@ fn walk(version: &str, protocol: Protocol, number: u8) {
     }
 }
 
+/// What the first lines of `missing.yaml` say is on the page, and in the log once.
+fn told_once(running: &Running) {
+    let page = running.debug("configz").unwrap();
+    let text = std::fs::read_to_string(testkit::workspace().join("tests/bad-input/missing.yaml")).unwrap();
+    let told: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# told: ")).collect();
+    assert!(!told.is_empty());
+    let log = running.log();
+    for line in told {
+        let mut parts = line.splitn(3, " | ");
+        let [object, path, message] = [(); 3].map(|()| parts.next().unwrap());
+        let is_it = |entry: &&Value| {
+            let issue = &entry["issue"];
+            let says = issue["message"].as_str().is_some_and(|told| told.contains(message));
+            issue["object"] == object && issue["path"] == path && says
+        };
+        assert_eq!(page.as_array().unwrap().iter().filter(is_it).count(), 1, "{line}");
+        let beginning = format!("{object}: {path}: ");
+        let is_it = |logged: &&str| logged.contains(&beginning) && logged.contains(message);
+        assert_eq!(log.lines().filter(is_it).count(), 1, "{line}");
+    }
+    assert!(running.metric("pilot_destrule_subsets").unwrap() > 0.5);
+}
+
 /// Every answer since the start was empty: so short that no resource fits in.
 fn sends_nothing(running: &Running, n_proxies: usize) {
     for name in ["cluster.v3.Cluster", "endpoint.v3.ClusterLoadAssignment", "listener.v3.Listener"] {
@@ -120,21 +150,21 @@ fn sends_nothing(running: &Running, n_proxies: usize) {
 
 #[test]
 fn the_oldest_envoy_takes_bookinfo_by_delta() {
-    walk(OLDEST, Protocol::Delta, 1);
+    walk(OLDEST, Protocol::Delta, 1, false);
 }
 
 #[test]
-fn the_oldest_envoy_takes_bookinfo_as_state_of_the_world() {
-    walk(OLDEST, Protocol::StateOfTheWorld, 2);
+fn the_oldest_envoy_takes_bookinfo_beside_bad_input_as_state_of_the_world() {
+    walk(OLDEST, Protocol::StateOfTheWorld, 2, true);
 }
 
 #[test]
-fn the_newest_envoy_takes_bookinfo_by_delta() {
-    walk(NEWEST, Protocol::Delta, 3);
+fn the_newest_envoy_takes_bookinfo_beside_bad_input_by_delta() {
+    walk(NEWEST, Protocol::Delta, 3, true);
 }
 
 #[test]
 fn the_newest_envoy_takes_bookinfo_as_state_of_the_world() {
     // The client's block; it has no Envoy that would bind an address.
-    walk(NEWEST, Protocol::StateOfTheWorld, 0);
+    walk(NEWEST, Protocol::StateOfTheWorld, 0, false);
 }
