@@ -38,17 +38,18 @@ struct Requirement {
 }
 
 impl Selector {
-    /// Whether it names anything and the labels have it. An operator nobody knows matches nothing.
+    /// Whether it names anything and the labels have it. What is no selector matches nothing.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         let names = !self.match_labels.is_empty() || !self.match_expressions.is_empty();
         let expression = |requirement: &Requirement| {
             let label = labels.get(&requirement.key);
             let listed = label.is_some_and(|label| requirement.values.contains(label));
-            match requirement.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => label.is_some(),
-                "DoesNotExist" => label.is_none(),
+            // Kubernetes wants values for the first two, and none for the others.
+            match (requirement.operator.as_str(), requirement.values.is_empty()) {
+                ("In", false) => listed,
+                ("NotIn", false) => !listed,
+                ("Exists", true) => label.is_some(),
+                ("DoesNotExist", true) => label.is_none(),
                 _ => false,
             }
         };
