@@ -3,6 +3,7 @@
 
 mod body;
 mod debug;
+mod requests;
 mod stream;
 mod wire;
 
@@ -14,13 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::{Semaphore, mpsc};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::Codec;
 use tonic::codegen::{Service, http};
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
-use tonic::{Status, Streaming};
-use tonic_prost::ProstCodec;
 
 use crate::admission::Admission;
 use crate::caller::{Credentials, Gate};
@@ -28,6 +27,7 @@ use crate::listen::Leaving;
 use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
 use body::Responses;
 use debug::DebugTypes;
+use requests::Requests;
 use stream::{Proof, Visitor};
 use wire::{Delta, Sotw, Wire};
 
@@ -130,9 +130,7 @@ impl Ads {
         if parts.headers.get(ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Status::unimplemented("compressed requests are not read here").into_http();
         }
-        let codec = ProstCodec::<W::Response, W::Request>::default().decoder();
-        let limit = self.0.options.max_request_bytes;
-        let incoming = Streaming::new_request(codec, body, None, Some(limit));
+        let incoming = Requests::new(body, self.0.options.max_request_bytes);
         match self.open::<W>(&MetadataMap::from_headers(parts.headers), &parts.extensions, incoming).await {
             Ok(responses) => {
                 let mut response = http::Response::new(Body::new(responses));
@@ -149,7 +147,7 @@ impl Ads {
         self,
         metadata: &MetadataMap,
         extensions: &http::Extensions,
-        incoming: Streaming<W::Request>,
+        incoming: Requests<W::Request>,
     ) -> Result<Responses<W::Response>, Status> {
         self.admit().await?;
         let credentials = Credentials::of_request(metadata, extensions);

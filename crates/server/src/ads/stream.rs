@@ -12,10 +12,11 @@ use proto::type_url;
 use scope::{Node, Proxy, ProxyType, SecretAccess};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tonic::{Status, Streaming};
+use tonic::Status;
 use xds::{Outcome, ResourceType, SessionOptions};
 
 use super::Shared;
+use super::requests::Requests;
 use super::wire::Wire;
 use crate::caller::{Caller, Gate};
 use crate::debug::Sight;
@@ -48,7 +49,7 @@ pub(crate) async fn run<W: Wire>(
     shared: Arc<Shared>,
     visitor: Visitor,
     leaving: Option<Leaving>,
-    mut incoming: Streaming<W::Request>,
+    mut incoming: Requests<W::Request>,
     outgoing: Outgoing<W>,
 ) {
     let peer = visitor.address;
@@ -63,7 +64,7 @@ async fn serve<W: Wire>(
     shared: &Arc<Shared>,
     visitor: Visitor,
     mut leaving: Option<Leaving>,
-    incoming: &mut Streaming<W::Request>,
+    incoming: &mut Requests<W::Request>,
     outgoing: &Outgoing<W>,
 ) -> Result<(), Status> {
     let first = tokio::select! {
@@ -155,7 +156,7 @@ impl Rights {
 }
 
 /// Whatever is said of health before anything was asked for is dropped.
-async fn first_request<W: Wire>(incoming: &mut Streaming<W::Request>) -> Result<Option<W::Request>, Status> {
+async fn first_request<W: Wire>(incoming: &mut Requests<W::Request>) -> Result<Option<W::Request>, Status> {
     while let Some(request) = incoming.message().await? {
         if W::type_url(&request) != type_url::HEALTH_INFORMATION {
             return Ok(Some(request));
