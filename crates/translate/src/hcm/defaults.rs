@@ -62,6 +62,11 @@ impl HcmDefaults {
         })
     }
 
+    /// What of it concerns listeners that look into no request: their extensions, not their traces.
+    pub(crate) fn of_streams(&self, telemetry: &Arc<TelemetryFacts>) -> Arc<Self> {
+        Arc::new(Self { telemetry: Arc::clone(telemetry), ..self.clone() })
+    }
+
     /// Telemetry of the same class and direction.
     pub fn telemetry(&self) -> &Arc<TelemetryFacts> {
         &self.telemetry

@@ -92,6 +92,20 @@ impl TelemetryFacts {
         Arc::new(facts)
     }
 
+    /// What of it concerns listeners that look into no request.
+    pub(crate) fn of_streams(&self) -> Arc<Self> {
+        let mut facts = Self {
+            http_logs: Vec::new(),
+            tracing: trace::Tracing::OFF,
+            tcp_logs: self.tcp_logs.clone(),
+            listener_logs: self.listener_logs.clone(),
+            stats: self.stats.clone(),
+            fingerprint: Fingerprint::default(),
+        };
+        facts.fingerprint = facts.content();
+        Arc::new(facts)
+    }
+
     /// Access loggers of an HTTP connection manager.
     pub fn http_access_log(&self) -> Vec<envoy::accesslog::AccessLog> {
         self.http_logs.clone()

@@ -21,7 +21,7 @@ pub(super) struct Tracing {
 }
 
 impl Tracing {
-    const OFF: Self = Self { block: None, by_request_id: true };
+    pub(super) const OFF: Self = Self { block: None, by_request_id: true };
 }
 
 /// What Telemetry objects and the mesh say together, for one direction.

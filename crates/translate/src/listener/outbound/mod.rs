@@ -40,10 +40,13 @@ const PASSTHROUGH_CHAIN: &str = "PassthroughFilterChain";
 
 /// Every outbound listener, those of services in the order of their names.
 pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
-    let common = Arc::new(Fact::of(Common::select(ctx)));
+    let common = Common::select(ctx);
+    let of_streams = Arc::new(Fact::of(common.of_streams()));
+    let common = Arc::new(Fact::of(common));
     let mut listeners: Vec<Resource> = select::entries(ctx)
         .map(|entry| {
-            let input = OutboundListenerInput::new(&common, entry);
+            let reads_http = entry.chains.iter().any(|chain| matches!(chain.content, Content::Http(_)));
+            let input = OutboundListenerInput::new(if reads_http { &common } else { &of_streams }, entry);
             ctx.resource(input.name(), &input)
         })
         .collect();
@@ -90,6 +93,13 @@ impl Common {
                 DnsLookupFamily::V4Only as i32
             },
         }
+    }
+
+    /// What of it listeners are made of that look into no request. They are the same for all workloads, while a
+    /// workload's traces carry its name.
+    fn of_streams(&self) -> Self {
+        let telemetry = self.telemetry.of_streams();
+        Self { hcm: self.hcm.of_streams(&telemetry), telemetry, ..self.clone() }
     }
 
     fn connect_timeout(&self) -> Option<google::Duration> {
