@@ -189,7 +189,7 @@ impl Class {
                 continue;
             }
             builder.share(kind, shared);
-            for resource in own {
+            for resource in own.iter() {
                 let is_known = shared.resources(kind).resource(&resource.name).is_some();
                 if !is_known && !resource.piece.is_refused {
                     builder.insert(kind, to_xds(resource));

@@ -208,12 +208,17 @@ impl Engine {
 
     /// The secrets that connected proxies have, by the namespace of the proxies and name.
     pub fn secrets(&self) -> BTreeMap<(Namespace, Arc<str>), xds::Resource> {
-        let of = |class: &Class| {
-            let secrets = class.snapshot.resources(ResourceType::Secret).iter();
-            let key = |secret: &xds::Resource| (class.proxies.namespace.clone(), Arc::clone(secret.name()));
-            secrets.map(|secret| (key(secret), secret.clone())).collect::<Vec<_>>()
-        };
-        self.classes.values().flat_map(of).collect()
+        let mut all = BTreeMap::new();
+        for class in self.classes.values() {
+            let of_class = class.snapshot.resources(ResourceType::Secret);
+            if of_class.is_empty() {
+                continue;
+            }
+            for secret in of_class.iter() {
+                all.insert((class.proxies.namespace.clone(), Arc::clone(secret.name())), secret.clone());
+            }
+        }
+        all
     }
 
     /// How many different worlds of calls these classes have.
@@ -289,7 +294,8 @@ impl Engine {
         }
         let id = self.new_id();
         let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
-        match caught(|| Outbound::build(id, Arc::clone(&key), mesh, cache, readers, report)) {
+        let neighbour = self.outbounds.values().next();
+        match caught(|| Outbound::build(id, Arc::clone(&key), neighbour, mesh, cache, readers, report)) {
             Ok(built) => {
                 self.outbounds.insert(id, built);
                 self.outbound_ids.insert(key, id);

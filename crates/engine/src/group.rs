@@ -11,22 +11,39 @@ use xds::{ResourceType, SnapshotBuilder};
 /// Resources that are made together.
 #[derive(Clone, Default)]
 pub(crate) struct Group {
-    pub(crate) resources: Vec<Resource>,
+    pub(crate) resources: Arc<[Resource]>,
     pub(crate) reads: Reads,
-    /// What came up while their inputs were gathered.
+    /// What came up while their inputs were gathered, and what was found in rendering them. Kept, as it is asked for
+    /// after each change, and there are many more resources than findings.
     findings: Findings,
 }
 
 impl Group {
     /// Resources that were just made, with what was asked and what came up for them.
     pub(crate) fn made(resources: Vec<Resource>, ctx: &Context<'_>) -> Self {
-        Self { resources, reads: ctx.reader.take_reads(), findings: ctx.findings.take() }
+        let mut findings = ctx.findings.take();
+        findings.issues.extend(resources.iter().flat_map(|resource| resource.piece.issues.iter().cloned()));
+        Self { resources: resources.into(), reads: ctx.reader.take_reads(), findings }
+    }
+
+    /// The same, in the memory of another of the same content as far as that goes: what is made for the proxies of one
+    /// namespace hardly differs from what is made for those of another.
+    pub(crate) fn like(mut self, other: &Arc<Self>) -> Arc<Self> {
+        let is_same = |(a, b): (&Resource, &Resource)| a.name == b.name && Arc::ptr_eq(&a.piece, &b.piece);
+        let all_same = self.resources.len() == other.resources.len()
+            && self.resources.iter().zip(&*other.resources).all(is_same);
+        if !all_same {
+            return Arc::new(self);
+        }
+        if self.reads == other.reads && self.findings == other.findings {
+            return Arc::clone(other);
+        }
+        self.resources = Arc::clone(&other.resources);
+        Arc::new(self)
     }
 
     /// Adds what the user should know about them, and what is counted.
     pub(crate) fn add_findings(&self, all: &mut Findings) {
-        let issues = self.resources.iter().flat_map(|resource| resource.piece.issues.iter());
-        all.issues.extend(issues.cloned());
         all.add(&self.findings);
     }
 }

@@ -58,10 +58,11 @@ impl Stale<'_> {
 }
 
 impl Outbound {
-    /// Builds it from nothing.
+    /// Builds it from nothing; what it has in common with `neighbour` is kept once.
     pub(crate) fn build(
         id: u64,
         key: Arc<ProxyClass>,
+        neighbour: Option<&Outbound>,
         mesh: &Mesh,
         cache: &Cache,
         readers: &mut Readers,
@@ -80,10 +81,27 @@ impl Outbound {
             snapshot: Arc::default(),
             findings: OnceCell::new(),
         };
+        if let Some(neighbour) = neighbour {
+            made.settle_beside(neighbour);
+        }
         report.n_scopes += 1;
         readers.maker_read(Maker::Outbound(id), &made.scope_reads);
         made.refresh(&reader, cache, &Stale::All, readers, report);
         made
+    }
+
+    /// Begins from what a neighbour has, all of which is about to be made again. Routes are told apart by namespace,
+    /// and which of them are wanted is not known yet.
+    fn settle_beside(&mut self, neighbour: &Outbound) {
+        self.clusters = Arc::clone(&neighbour.clusters);
+        self.named = neighbour.named.clone();
+        let routes: Vec<Named> = self.named.keys().filter(|key| key.0 == ROUTE).cloned().collect();
+        let mut builder = neighbour.snapshot.to_builder();
+        for key in routes {
+            self.named.remove(&key);
+            builder.remove(ResourceType::Route, &key.1);
+        }
+        self.snapshot = Arc::new(builder.build());
     }
 
     /// It after a change: what asked a question that has another answer now is made again, the rest stays.
@@ -124,10 +142,11 @@ impl Outbound {
         let findings = RefCell::default();
         let ctx = Context { reader, scope: &scope, cache, findings: &findings };
         let mut builder = self.snapshot.to_builder();
+        let mut is_new = BTreeSet::new();
         if stale.meets(&self.clusters.reads) {
             report.select("cds");
             let resources = translate::cluster::outbound(&ctx);
-            self.clusters = Arc::new(Group::made(resources, &ctx));
+            self.clusters = Group::made(resources, &ctx).like(&self.clusters);
             readers.maker_read(Maker::Outbound(self.id), &self.clusters.reads);
             replace(&mut builder, ResourceType::Cluster, &self.clusters.resources);
             let wanted = endpoint_names(&self.clusters.resources);
@@ -140,7 +159,8 @@ impl Outbound {
             for name in wanted {
                 let key: Named = (ENDPOINT, name.into());
                 if !self.named.contains_key(&key) {
-                    self.make(key, &ctx, &mut builder, readers, report);
+                    self.make(key.clone(), &ctx, &mut builder, readers, report);
+                    is_new.insert(key);
                 }
             }
         }
@@ -152,7 +172,7 @@ impl Outbound {
             replace(&mut builder, ResourceType::NameTable, &self.name_table.resources);
         }
         let again: Vec<Named> = match stale {
-            Stale::All => self.named.keys().cloned().collect(),
+            Stale::All => self.named.keys().filter(|key| !is_new.contains(*key)).cloned().collect(),
             Stale::Asked(_, named) => named
                 .iter()
                 .filter(|key| self.named.get(*key).is_some_and(|group| stale.meets(&group.reads)))
@@ -185,7 +205,17 @@ impl Outbound {
             Some(resource) => builder.insert(resource_type, to_xds(resource)),
             None => builder.remove(resource_type, &key.1),
         };
-        self.named.insert(key, Arc::new(group));
+        match self.named.get(&key) {
+            Some(known) => {
+                let group = group.like(known);
+                if !Arc::ptr_eq(&group, known) {
+                    self.named.insert(key, group);
+                }
+            }
+            None => {
+                self.named.insert(key, Arc::new(group));
+            }
+        }
     }
 
     /// The clusters of calls.
@@ -227,8 +257,10 @@ impl Outbound {
     /// Drops route configurations that none of its classes wants any more.
     pub(crate) fn keep_routes(&mut self, wanted: &BTreeMap<u64, BTreeSet<Arc<str>>>) {
         let wanted = wanted.get(&self.id);
-        let is_gone = |key: &Named| key.0 == ROUTE && !wanted.is_some_and(|names| names.contains(&key.1));
-        let gone: Vec<Named> = self.named.keys().filter(|key| is_gone(key)).cloned().collect();
+        let is_gone = |key: &&Named| !wanted.is_some_and(|names| names.contains(&key.1));
+        let first: Named = (ROUTE, "".into());
+        let routes = self.named.range(first..).map(|(key, _)| key).take_while(|key| key.0 == ROUTE);
+        let gone: Vec<Named> = routes.filter(is_gone).cloned().collect();
         if gone.is_empty() {
             return;
         }

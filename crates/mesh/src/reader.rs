@@ -56,23 +56,24 @@ impl Question {
 
 /// The questions that some computation asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads(BTreeSet<u64>);
+pub struct Reads(
+    /// Ascending. A list, as there are many of these, and they never change.
+    Arc<[u64]>,
+);
 
 impl Reads {
     /// Whether one of the questions is among `ids`.
     pub fn meets(&self, ids: &BTreeSet<u64>) -> bool {
-        let (small, large) = if self.0.len() < ids.len() { (&self.0, ids) } else { (ids, &self.0) };
-        small.iter().any(|id| large.contains(id))
+        if self.0.len() < ids.len() {
+            self.0.iter().any(|id| ids.contains(id))
+        } else {
+            ids.iter().any(|id| self.0.binary_search(id).is_ok())
+        }
     }
 
     /// The questions' ids, ascending.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().copied()
-    }
-
-    /// Adds the questions of another computation.
-    pub fn extend(&mut self, other: &Self) {
-        self.0.extend(other.ids());
     }
 }
 
@@ -90,7 +91,7 @@ impl<'m> Reader<'m> {
 
     /// What was asked since the last call; the notes are empty afterwards.
     pub fn take_reads(&self) -> Reads {
-        Reads(std::mem::take(&mut *self.reads.borrow_mut()))
+        Reads(std::mem::take(&mut *self.reads.borrow_mut()).into_iter().collect())
     }
 
     /// Notes a question. Every method of this type that looks at the mesh does so first.
