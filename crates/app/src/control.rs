@@ -23,6 +23,10 @@ use crate::state::State;
 
 /// A rotated Secret waits no longer for quiet than this.
 const MAX_SECRET_WAIT: Duration = Duration::from_millis(300);
+/// What is amiss is gathered after so much quiet,
+const TELL_AFTER: Duration = Duration::from_millis(30);
+/// and this long after the first change at the latest.
+const TELL_MAX: Duration = Duration::from_secs(1);
 
 /// Everything that can happen to the control thread.
 pub(crate) enum Event {
@@ -67,6 +71,7 @@ impl Control {
             state,
             told: Vec::new(),
             credentials: Credentials::default(),
+            untold: None,
         };
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
@@ -121,6 +126,8 @@ struct Worker {
     state: Arc<State>,
     told: Vec<String>,
     credentials: Credentials,
+    /// What is made has changed since what is amiss was gathered: at first and at last.
+    untold: Option<(Instant, Instant)>,
 }
 
 impl Worker {
@@ -128,6 +135,7 @@ impl Worker {
         loop {
             self.state.heartbeat.beat(Instant::now());
             let wait = self.due().map_or(INTERVAL, |due| due.min(INTERVAL));
+            let wait = self.telling().map_or(wait, |telling| telling.min(wait));
             match events.recv_timeout(wait) {
                 Ok(Event::Source(origin, event)) => self.source(origin, event),
                 Ok(Event::Keys(keys)) => self.learn(keys),
@@ -135,6 +143,7 @@ impl Worker {
                 Ok(Event::Disconnect { id }) => {
                     self.proxies.remove(&id);
                     self.engine.disconnect(ProxyId(id));
+                    self.must_tell();
                 }
                 #[cfg(test)]
                 Ok(Event::Stall(other)) => {
@@ -146,7 +155,24 @@ impl Worker {
             if self.due().is_some_and(|wait| wait.is_zero()) {
                 self.commit();
             }
+            if self.telling().is_some_and(|wait| wait.is_zero()) {
+                self.untold = None;
+                self.found();
+            }
         }
+    }
+
+    /// How long until what is amiss must be gathered again; `None` when that is known. It takes a look at the whole
+    /// mesh, which neither a push nor a proxy that comes back among a thousand should wait for.
+    fn telling(&self) -> Option<Duration> {
+        let (first, last) = self.untold?;
+        let at = (last + TELL_AFTER).min(first + TELL_MAX);
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    fn must_tell(&mut self) {
+        let now = Instant::now();
+        self.untold = Some((self.untold.map_or(now, |(first, _)| first), now));
     }
 
     /// How long until what is pending must be committed; `None` when nothing is.
@@ -220,7 +246,7 @@ impl Worker {
         self.secrets(&report);
         snapshots.send_replace(Some(Published::now(snapshot)));
         self.proxies.insert(id, snapshots);
-        self.found();
+        self.must_tell();
     }
 
     fn commit(&mut self) {
@@ -230,10 +256,11 @@ impl Worker {
         let reason = reason(&pending.changes);
         let report = self.engine.commit(pending.changes);
         self.metrics.committed(started.elapsed());
+        self.state.committed(self.engine.mesh().clone());
+        self.publish(&report, reason, pending.first);
         let mesh = self.engine.mesh();
         self.metrics.holds(mesh.all_services().len(), mesh.store().virtual_services().len());
-        self.state.committed(mesh.clone());
-        self.found();
+        self.must_tell();
         self.panicked(&report);
         self.secrets(&report);
         if !report.changed.is_empty() {
@@ -246,28 +273,28 @@ impl Worker {
                 self.proxies.len(),
             );
         }
-        self.publish(report, reason, pending.first);
     }
 
     /// Keys come one source after the other and rarely: there is nothing to wait for.
     fn learn(&mut self, keys: KeySets) {
         let started = Instant::now();
         let report = self.engine.learn(keys);
-        self.found();
+        self.publish(&report, "global", started);
+        self.must_tell();
         self.panicked(&report);
-        self.publish(report, "global", started);
     }
 
     /// Hands every proxy that has something new the newest.
-    fn publish(&mut self, report: Report, reason: &'static str, since: Instant) {
+    fn publish(&mut self, report: &Report, reason: &'static str, since: Instant) {
         if report.pushed.is_empty() {
             return;
         }
         self.metrics.triggered(reason);
         let since = Some(tokio::time::Instant::from_std(since));
         let published = tokio::time::Instant::now();
-        for (ProxyId(id), snapshot) in report.pushed {
-            if let Some(proxy) = self.proxies.get(&id) {
+        for (ProxyId(id), snapshot) in &report.pushed {
+            if let Some(proxy) = self.proxies.get(id) {
+                let snapshot = Arc::clone(snapshot);
                 proxy.send_replace(Some(Published { snapshot, since, published }));
             }
         }

@@ -137,10 +137,11 @@ fn a_route_to_a_service_that_is_not_there_is_told_and_a_subset_declared_twice_is
     }
     let mut running = folder.control_plane().start().unwrap();
     running.wait_ready(LIMIT).unwrap();
-    assert!((running.metric("pilot_destrule_subsets").unwrap() - 1.0).abs() < 0.5);
-    let page = running.debug("configz").unwrap();
     let is_it = |entry: &&Value| entry["issue"]["object"] == "VirtualService shop/to-nothing";
-    let issue = page.as_array().unwrap().iter().find(is_it).unwrap();
+    let find = || running.debug("configz").unwrap().as_array().unwrap().iter().find(is_it).cloned();
+    wait_for("the issue", || find().is_some());
+    let issue = find().unwrap();
+    assert!((running.metric("pilot_destrule_subsets").unwrap() - 1.0).abs() < 0.5);
     assert_eq!(issue["issue"]["path"], "spec.http[0].route[0].destination.host");
     assert!(running.log().contains("there is no service absent (the object is from to-nothing.yaml)"));
 }
