@@ -112,7 +112,7 @@ fn a_second_virtual_service_for_a_host_is_told_and_counted() {
         )
     };
     let found = found(&[of("a"), of("b")]);
-    tells(&found, "VirtualService apps/b", "spec.hosts[0]", "is a host of an older VirtualService too");
+    tells(&found, "VirtualService apps/b", "spec.hosts[0]", "VirtualService apps/a is older and routes good");
     assert_eq!(count(&found, findings::DUPLICATE_DOMAINS), 1, "{:?}", found.counted);
 }
 
