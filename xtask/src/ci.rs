@@ -11,7 +11,8 @@ const STEPS: &[&[&str]] = &[
     &["fmt", "--all", "--check"],
     &["xtask", "tidy"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-    &["test", "--workspace", "--locked"],
+    // All of them, whatever fails: one broken test must not hide the next.
+    &["test", "--workspace", "--locked", "--no-fail-fast"],
 ];
 
 #[expect(clippy::print_stdout, reason = "the steps are the output of this command")]
