@@ -136,8 +136,8 @@ impl Engine {
             let stale = if is_broken { Stale::All } else { Stale::Asked(dirty, &named) };
             let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
             match caught(|| outbound.advanced(mesh, cache, &stale, readers, report)) {
-                Ok(next) => {
-                    if is_broken || !Arc::ptr_eq(&next.scope, &outbound.scope) {
+                Ok((next, has_new_scope)) => {
+                    if is_broken || has_new_scope {
                         with_new_scope.insert(*id);
                     }
                     *outbound = next;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mesh::{Dirty, Mesh, Reader, Reads};
 use model::Findings;
-use scope::{ProxyClass, ProxyScope};
+use scope::{Difference, ProxyClass, ProxyScope};
 use translate::{Context, Resource};
 use xds::{ResourceType, Snapshot};
 
@@ -86,7 +86,7 @@ impl Outbound {
         }
         report.n_scopes += 1;
         readers.maker_read(Maker::Outbound(id), &made.scope_reads);
-        made.refresh(&reader, cache, &Stale::All, readers, report);
+        made.refresh(&reader, cache, &Stale::All, false, readers, report);
         made
     }
 
@@ -95,7 +95,7 @@ impl Outbound {
     fn settle_beside(&mut self, neighbour: &Outbound) {
         self.clusters = Arc::clone(&neighbour.clusters);
         self.named = neighbour.named.clone();
-        let routes: Vec<Named> = self.named.keys().filter(|key| key.0 == ROUTE).cloned().collect();
+        let routes: Vec<Named> = self.routes().cloned().collect();
         let mut builder = neighbour.snapshot.to_builder();
         for key in routes {
             self.named.remove(&key);
@@ -104,7 +104,8 @@ impl Outbound {
         self.snapshot = Arc::new(builder.build());
     }
 
-    /// It after a change: what asked a question that has another answer now is made again, the rest stays.
+    /// It after a change: what asked a question that has another answer now is made again, the rest stays. Whether
+    /// everything that looks at the scope has to be made again comes with it.
     pub(crate) fn advanced(
         &self,
         mesh: &Mesh,
@@ -112,22 +113,27 @@ impl Outbound {
         stale: &Stale<'_>,
         readers: &mut Readers,
         report: &mut Report,
-    ) -> Self {
+    ) -> (Self, bool) {
         let reader = Reader::new(mesh);
         let mut next = self.clone();
+        let mut all_routes = false;
         if stale.meets(&self.scope_reads) {
             let scope = ProxyScope::build(Arc::clone(&self.key), &reader);
             next.scope_reads = Arc::new(reader.take_reads());
             report.n_scopes += 1;
             readers.maker_read(Maker::Outbound(self.id), &next.scope_reads);
-            if scope != *self.scope {
+            let difference = scope.difference(&self.scope);
+            if difference != Difference::None {
                 next.scope = Arc::new(scope);
-                next.refresh(&reader, cache, &Stale::All, readers, report);
-                return next;
             }
+            if difference == Difference::Any {
+                next.refresh(&reader, cache, &Stale::All, false, readers, report);
+                return (next, true);
+            }
+            all_routes = difference == Difference::HttpRoutes;
         }
-        next.refresh(&reader, cache, stale, readers, report);
-        next
+        next.refresh(&reader, cache, stale, all_routes, readers, report);
+        (next, false)
     }
 
     fn refresh(
@@ -135,6 +141,7 @@ impl Outbound {
         reader: &Reader<'_>,
         cache: &Cache,
         stale: &Stale<'_>,
+        all_routes: bool,
         readers: &mut Readers,
         report: &mut Report,
     ) {
@@ -173,11 +180,15 @@ impl Outbound {
         }
         let again: Vec<Named> = match stale {
             Stale::All => self.named.keys().filter(|key| !is_new.contains(*key)).cloned().collect(),
-            Stale::Asked(_, named) => named
-                .iter()
-                .filter(|key| self.named.get(*key).is_some_and(|group| stale.meets(&group.reads)))
-                .cloned()
-                .collect(),
+            Stale::Asked(_, named) => {
+                let is_stale =
+                    |key: &&Named| self.named.get(*key).is_some_and(|group| stale.meets(&group.reads));
+                let mut again: BTreeSet<Named> = named.iter().filter(is_stale).cloned().collect();
+                if all_routes {
+                    again.extend(self.routes().cloned());
+                }
+                again.into_iter().collect()
+            }
         };
         for key in again {
             self.make(key, &ctx, &mut builder, readers, report);
@@ -254,13 +265,17 @@ impl Outbound {
         self.findings = OnceCell::new();
     }
 
+    /// The route configurations that it has.
+    fn routes(&self) -> impl Iterator<Item = &Named> {
+        let first: Named = (ROUTE, "".into());
+        self.named.range(first..).map(|(key, _)| key).take_while(|key| key.0 == ROUTE)
+    }
+
     /// Drops route configurations that none of its classes wants any more.
     pub(crate) fn keep_routes(&mut self, wanted: &BTreeMap<u64, BTreeSet<Arc<str>>>) {
         let wanted = wanted.get(&self.id);
         let is_gone = |key: &&Named| !wanted.is_some_and(|names| names.contains(&key.1));
-        let first: Named = (ROUTE, "".into());
-        let routes = self.named.range(first..).map(|(key, _)| key).take_while(|key| key.0 == ROUTE);
-        let gone: Vec<Named> = routes.filter(is_gone).cloned().collect();
+        let gone: Vec<Named> = self.routes().filter(is_gone).cloned().collect();
         if gone.is_empty() {
             return;
         }

@@ -43,6 +43,8 @@ fn a_virtual_service_change_renders_only_the_virtual_hosts_it_touches() {
     assert_eq!(virtual_hosts, 1, "{:?}", report.rendered);
     // The one other thing that is new is the route table around it, put together from bytes.
     assert!(report.n_rendered() <= 2, "{:?}", report.rendered);
+    // Which listeners and clusters a proxy has does not depend on where its HTTP routes lead.
+    assert_eq!(report.selected.keys().copied().collect::<Vec<_>>(), ["rds"], "{:?}", report.selected);
     assert_eq!(report.pushed.len(), 20);
 }
 

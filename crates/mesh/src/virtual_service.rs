@@ -80,6 +80,11 @@ pub struct VirtualService {
 }
 
 impl VirtualService {
+    /// Whether it says something of TCP or TLS.
+    pub fn routes_streams(&self) -> bool {
+        !self.spec.tcp.is_empty() || !self.spec.tls.is_empty()
+    }
+
     /// Whether it is bound to the sidecars of the mesh.
     pub fn is_mesh(&self) -> bool {
         self.gateways.iter().any(|g| g == MESH_GATEWAY)

@@ -20,5 +20,5 @@ pub use egress::EgressListener;
 pub use envoy_patches::{EnvoyPatch, EnvoyPatches};
 pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
-pub use proxy_scope::{ProxyScope, Seen, UnknownTraffic};
+pub use proxy_scope::{Difference, ProxyScope, Seen, UnknownTraffic};
 pub use secret_access::SecretAccess;

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use config::Object;
-use mesh::{MergedDestinationRule, MeshSettings, Reader, Service};
+use mesh::{MergedDestinationRule, MeshSettings, Reader, Service, VirtualService};
 use model::{Host, Namespace};
 use proto::istio;
 use proto::istio::networking::outbound_traffic_policy::Mode;
@@ -76,7 +76,57 @@ pub struct Seen {
     pub envoy_patches: Arc<EnvoyPatches>,
 }
 
+/// How a scope differs from an earlier one of the same class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Not at all.
+    None,
+    /// In HTTP routes of sidecars: route tables look at these and nothing else does.
+    HttpRoutes,
+    /// In anything.
+    Any,
+}
+
+impl Seen {
+    fn difference(&self, old: &Self) -> Difference {
+        let streams = |listener: &EgressListener| -> Vec<Arc<VirtualService>> {
+            listener.virtual_services.iter().filter(|vs| vs.routes_streams()).cloned().collect()
+        };
+        let has_same_base = |(new, old): (&EgressListener, &EgressListener)| {
+            new.config == old.config && new.services == old.services && streams(new) == streams(old)
+        };
+        let has_same_routes =
+            |(new, old): (&EgressListener, &EgressListener)| new.virtual_services == old.virtual_services;
+        // What is known by host follows from the services.
+        let has_same_rest = self.settings == old.settings
+            && self.sidecar == old.sidecar
+            && self.services == old.services
+            && self.envoy_patches == old.envoy_patches
+            && self.egress.len() == old.egress.len()
+            && self.egress.iter().zip(&old.egress).all(has_same_base);
+        let all_same_routes = has_same_rest && self.egress.iter().zip(&old.egress).all(has_same_routes);
+        if !has_same_rest || self.gateway != old.gateway {
+            Difference::Any
+        } else if all_same_routes {
+            Difference::None
+        } else if self.gateway.is_some() {
+            Difference::Any
+        } else {
+            Difference::HttpRoutes
+        }
+    }
+}
+
 impl ProxyScope {
+    /// How this differs from what the same class saw before.
+    pub fn difference(&self, old: &Self) -> Difference {
+        // Servers of gateways are made of routes, too.
+        match self.seen.difference(&old.seen) {
+            Difference::HttpRoutes if self.class.is_router() => Difference::Any,
+            difference => difference,
+        }
+    }
+
     /// Resolves the scope of a class.
     pub fn build(class: Arc<ProxyClass>, reader: &Reader<'_>) -> Self {
         let settings = Arc::clone(reader.settings());

@@ -39,8 +39,8 @@ struct Builder<'c, 'a> {
 impl Builder<'_, '_> {
     fn add_listener(&mut self, listener: &EgressListener) {
         let bind = self.declared_bind(listener);
-        let routes_streams = |vs: &&Arc<VirtualService>| !vs.spec.tcp.is_empty() || !vs.spec.tls.is_empty();
-        self.stream_routes = listener.virtual_services.iter().filter(routes_streams).cloned().collect();
+        let streams = listener.virtual_services.iter().filter(|vs| vs.routes_streams());
+        self.stream_routes = streams.cloned().collect();
         self.aliases = route::aliases(listener);
         if let Some(declared) = listener.port() {
             let protocol = Protocol::by_name(&declared.protocol);
