@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::cli::Discovery;
 use crate::control::{Control, Event};
-use crate::features::{debounce, features, max_streams_per_second, parse_flag, push_throttle};
+use crate::features::{debounce, features, max_streams_per_second, parse_flag, push_throttle, send_timeout};
 use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
 use crate::security::kubernetes::ConfigMaps;
@@ -55,6 +55,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let (throttle, more) = push_throttle(&environment, n_cores);
     problems.extend(more);
     let (max_streams_per_second, more) = max_streams_per_second(&environment);
+    problems.extend(more);
+    let (write_timeout, more) = send_timeout(&environment);
     problems.extend(more);
     let (security_settings, more) =
         security::Settings::read(&environment, options.security(), features.compliance)?;
@@ -172,6 +174,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
                 max_connection_age: options.max_connection_age,
                 // The second half is for those that are slow to go.
                 drain: options.shutdown_duration / 2,
+                write_timeout,
                 nonce_prefix: format!("{:x}-", started.as_nanos()),
                 ..AdsOptions::default()
             },

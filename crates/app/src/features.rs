@@ -102,6 +102,15 @@ pub(crate) fn max_streams_per_second(variable: &dyn Fn(&str) -> Option<String>) 
     (limit, source.problems)
 }
 
+/// `PILOT_XDS_SEND_TIMEOUT`: how long a client may take to read a response; 0 is for ever, as istiod has it by default.
+/// Without it half a minute: what a proxy does not read is held for it.
+pub(crate) fn send_timeout(variable: &dyn Fn(&str) -> Option<String>) -> (Duration, Vec<String>) {
+    let mut source = Source { variable, problems: Vec::new() };
+    let mut limit = Duration::from_secs(30);
+    source.duration("PILOT_XDS_SEND_TIMEOUT", &mut limit);
+    (limit, source.problems)
+}
+
 /// A switch on its own; a slip is told among the problems and keeps the default.
 pub(crate) fn parse_flag(
     variable: &dyn Fn(&str) -> Option<String>,
@@ -185,5 +194,14 @@ mod tests {
         assert_eq!(push_throttle(&|_| None, 2).0, 25);
         assert_eq!(push_throttle(&|_| None, 64).0, 100);
         assert_eq!(push_throttle(&|_| Some("7".to_owned()), 64).0, 7);
+    }
+
+    #[test]
+    fn clients_may_take_half_a_minute_to_read_unless_told_otherwise() {
+        assert_eq!(send_timeout(&|_| None).0, Duration::from_secs(30));
+        assert_eq!(send_timeout(&|_| Some("5s".to_owned())).0, Duration::from_secs(5));
+        assert_eq!(send_timeout(&|_| Some("0s".to_owned())).0, Duration::ZERO);
+        let (limit, problems) = send_timeout(&|_| Some("-1s".to_owned()));
+        assert_eq!((limit, problems.len()), (Duration::from_secs(30), 1));
     }
 }

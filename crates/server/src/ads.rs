@@ -3,6 +3,7 @@
 
 mod body;
 mod debug;
+mod progress;
 mod requests;
 mod stream;
 mod wire;
@@ -27,8 +28,9 @@ use crate::listen::Leaving;
 use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
 use body::Responses;
 use debug::DebugTypes;
+use progress::Progress;
 use requests::Requests;
-use stream::{Proof, Visitor};
+use stream::{Outgoing, Proof, Visitor};
 use wire::{Delta, Sotw, Wire};
 
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -158,8 +160,10 @@ impl Ads {
         let visitor = Visitor { address: credentials.address, proof };
         let leaving = extensions.get::<Leaving>().cloned();
         let (outgoing, responses) = mpsc::channel(1);
+        let progress = Arc::new(Progress::new(self.0.options.write_timeout));
+        let outgoing = Outgoing { responses: outgoing, progress: Arc::clone(&progress) };
         tokio::spawn(stream::run::<W>(self.0, visitor, leaving, incoming, outgoing));
-        Ok(Responses::new(responses))
+        Ok(Responses::new(responses, progress))
     }
 }
 

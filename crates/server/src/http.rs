@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::runtime::Handle;
 
 use crate::debug::{Debug, router};
 use crate::{Discovery, Metrics};
@@ -44,6 +45,7 @@ pub fn readiness_router(discovery: Arc<dyn Discovery>, debug: Option<Arc<Debug>>
 pub fn monitoring_router(metrics: Metrics, version: Version, debug: Arc<Debug>) -> Router {
     let version = version.to_string();
     let metrics = move || async move {
+        metrics.has_tasks(Handle::current().metrics().num_alive_tasks());
         match metrics.text() {
             Ok(text) => {
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

@@ -8,13 +8,14 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
 use axum::Router;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::{Stream, StreamExt};
@@ -35,15 +36,23 @@ pub enum ServeError {
     Http(#[source] std::io::Error),
 }
 
-/// In the extensions of every request of gRPC: tells its streams when their connection has to go.
+/// In the extensions of every request of gRPC: tells its streams when their connection has to go, and lets them end it.
 #[derive(Clone, Debug)]
-pub(crate) struct Leaving(watch::Receiver<bool>);
+pub(crate) struct Leaving {
+    leaving: watch::Receiver<bool>,
+    cut: Arc<Notify>,
+}
 
 impl Leaving {
     /// Waits until the connection has to go.
     pub(crate) async fn wait(&mut self) {
         // An error means that the connection is gone, which is the same.
-        let _ = self.0.wait_for(|leaving| *leaving).await;
+        let _ = self.leaving.wait_for(|leaving| *leaving).await;
+    }
+
+    /// Ends the connection at once, with all that waits to be read from it.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
     }
 }
 
@@ -161,11 +170,13 @@ impl Connection {
         S::Future: Send + 'static,
     {
         let (leave, leaving) = watch::channel(false);
+        let cut = Arc::new(Notify::new());
+        let leaving = Leaving { leaving, cut: Arc::clone(&cut) };
         let peer = io.connect_info();
         let answer = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer.clone());
-            request.extensions_mut().insert(Leaving(leaving.clone()));
+            request.extensions_mut().insert(leaving.clone());
             service.clone().call(request)
         });
         let accepted = Instant::now();
@@ -173,11 +184,15 @@ impl Connection {
         tokio::select! {
             // Broken off or refused: whoever was there knows.
             _ = connection.as_mut() => return,
+            () = cut.notified() => return,
             () = self.turn(accepted) => {}
         }
         leave.send_replace(true);
         connection.as_mut().graceful_shutdown();
-        let _ = timeout(self.options.max_connection_age_grace, connection).await;
+        tokio::select! {
+            _ = timeout(self.options.max_connection_age_grace, connection) => {}
+            () = cut.notified() => {}
+        }
     }
 
     /// Waits until this connection has to go.

@@ -47,6 +47,7 @@ pub struct Metrics {
     keys_fetched: IntCounter,
     keys_not_fetched: IntCounter,
     uptime: Gauge,
+    tasks: IntGauge,
     status: Vec<(model::Gauge, IntGauge)>,
 }
 
@@ -163,6 +164,7 @@ impl Metrics {
                 .iter()
                 .map(|gauge| Ok((*gauge, new.gauge(gauge.name, gauge.help)?)))
                 .collect::<prometheus::Result<_>>()?,
+            tasks: new.gauge("trierarch_tasks", "Tasks of the runtime that are alive.")?,
             uptime: new.float_gauge("istiod_uptime_seconds", "Seconds since the control plane started.")?,
             registry,
         })
@@ -249,6 +251,11 @@ impl Metrics {
     /// Tells how long the process runs.
     pub fn up_for(&self, time: Duration) {
         self.uptime.set(time.as_secs_f64());
+    }
+
+    /// Tells how many tasks there are.
+    pub(crate) fn has_tasks(&self, count: usize) {
+        self.tasks.set(count as i64);
     }
 
     /// Everything in Prometheus's text format.

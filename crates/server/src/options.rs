@@ -26,7 +26,8 @@ pub struct AdsOptions {
     pub max_connection_age_grace: Duration,
     /// The time over which connections are spread that a stop asks to go, so that other replicas are not stormed.
     pub drain: Duration,
-    /// How long a client may take to make room for a response; then its stream ends.
+    /// How long a client may take to read a response, and once more for each further MiB of it; then its connection
+    /// is cut. Zero is for ever.
     pub write_timeout: Duration,
     /// Every nonce begins with it: different for each start of the process.
     pub nonce_prefix: String,

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,6 +12,8 @@ use proto::raw::{InParts, Unwritten};
 use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
+
+use super::progress::{Progress, STEP};
 
 /// Bytes that are written at once: the length of a frame of HTTP/2.
 const CHUNK: usize = 16_384;
@@ -21,24 +24,59 @@ pub(super) struct Responses<R> {
     current: Unwritten,
     /// Goes next, as it is.
     large: Option<Bytes>,
+    /// Told of what is written.
+    progress: Arc<Progress>,
+    /// Bytes of the present step.
+    n_bytes: usize,
     has_ended: bool,
 }
 
 impl<R> Responses<R> {
-    pub(super) fn new(stream: mpsc::Receiver<Result<R, Status>>) -> Self {
-        Self { stream, current: Unwritten::default(), large: None, has_ended: false }
+    pub(super) fn new(stream: mpsc::Receiver<Result<R, Status>>, progress: Arc<Progress>) -> Self {
+        Self { stream, current: Unwritten::default(), large: None, progress, n_bytes: 0, has_ended: false }
     }
 
     /// The next bytes of the present response; `None` when it is written.
     fn next_bytes(&mut self, mut buffer: BytesMut) -> Option<Bytes> {
-        if let Some(large) = self.large.take() {
-            return Some(large);
+        if let Some(large) = &mut self.large {
+            return if large.len() > STEP { Some(large.split_to(STEP)) } else { self.large.take() };
         }
         if buffer.is_empty() && self.current.is_done() {
             return None;
         }
         self.large = self.current.write(CHUNK, &mut buffer);
         Some(buffer.freeze())
+    }
+
+    /// The same bytes, of which it is noted when they have gone into the socket if they end a response or a step.
+    /// Whoever asks for more may hold them for long: HTTP/2 is let write no more than the client has room for.
+    fn watched(&mut self, bytes: Bytes) -> Bytes {
+        self.n_bytes += bytes.len();
+        let is_last = self.large.is_none() && self.current.is_done();
+        if !is_last && self.n_bytes < STEP {
+            return bytes;
+        }
+        self.n_bytes = 0;
+        Bytes::from_owner(Watched { bytes, is_last, progress: Arc::clone(&self.progress) })
+    }
+}
+
+/// Bytes that are dropped when they are written.
+struct Watched {
+    bytes: Bytes,
+    is_last: bool,
+    progress: Arc<Progress>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.is_last { self.progress.ends() } else { self.progress.steps() }
     }
 }
 
@@ -52,7 +90,7 @@ impl<R: InParts + Unpin> Body for Responses<R> {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         if let Some(bytes) = this.next_bytes(BytesMut::new()) {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            return Poll::Ready(Some(Ok(Frame::data(this.watched(bytes)))));
         }
         if this.has_ended {
             return Poll::Ready(None);
@@ -61,6 +99,7 @@ impl<R: InParts + Unpin> Body for Responses<R> {
             Some(Ok(response)) => {
                 let (unwritten, length) = response.into_unwritten();
                 this.current = unwritten;
+                this.n_bytes = 0;
                 let Ok(length) = u32::try_from(length) else {
                     return Poll::Ready(this.end(&Status::internal("a response is too long for a frame")));
                 };
@@ -69,7 +108,7 @@ impl<R: InParts + Unpin> Body for Responses<R> {
                 buffer.put_u8(0);
                 buffer.put_u32(length);
                 let bytes = this.next_bytes(buffer).unwrap_or_default();
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready(Some(Ok(Frame::data(this.watched(bytes)))));
             }
             Some(Err(status)) => status,
             None => Status::ok(""),

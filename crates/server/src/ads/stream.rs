@@ -16,6 +16,7 @@ use tonic::Status;
 use xds::{Outcome, ResourceType, SessionOptions};
 
 use super::Shared;
+use super::progress::Progress;
 use super::requests::Requests;
 use super::wire::Wire;
 use crate::caller::{Caller, Gate};
@@ -43,7 +44,12 @@ pub(super) struct Proof {
     pub(super) gate: Arc<Gate>,
 }
 
-type Outgoing<W> = mpsc::Sender<Result<<W as Wire>::Response, Status>>;
+/// Where responses go.
+pub(super) struct Outgoing<W: Wire> {
+    pub(super) responses: mpsc::Sender<Result<W::Response, Status>>,
+    /// What the client has taken of them.
+    pub(super) progress: Arc<Progress>,
+}
 
 pub(crate) async fn run<W: Wire>(
     shared: Arc<Shared>,
@@ -53,10 +59,14 @@ pub(crate) async fn run<W: Wire>(
     outgoing: Outgoing<W>,
 ) {
     let peer = visitor.address;
-    if let Err(status) = serve::<W>(&shared, visitor, leaving, &mut incoming, &outgoing).await {
+    if let Err(status) = serve::<W>(&shared, visitor, leaving.clone(), &mut incoming, &outgoing).await {
         tracing::debug!(scope = "ads", ?peer, code = ?status.code(), "stream ends: {}", status.message());
-        // The client may have gone already, or never read.
-        let _ = timeout(LAST_WORD, outgoing.send(Err(status))).await;
+        match leaving {
+            // It would not hear why, and what it does not read would be kept for it.
+            Some(leaving) if outgoing.progress.is_stuck() => leaving.cut(),
+            // The client may have gone already.
+            _ => drop(timeout(LAST_WORD, outgoing.responses.send(Err(status))).await),
+        }
     }
 }
 
@@ -87,6 +97,9 @@ async fn serve<W: Wire>(
     let mut next = Some(first);
     let mut pushed = false;
     loop {
+        if outgoing.progress.is_stuck() {
+            return Err(stream.unread());
+        }
         if let Some(request) = next.take() {
             stream.receive(request).await?;
         }
@@ -115,6 +128,7 @@ async fn serve<W: Wire>(
                 Err(_) => return Err(Status::unavailable("the proxy's configuration is no longer served here")),
             },
             () = rights.run_out() => {}
+            () = outgoing.progress.stuck() => return Err(stream.unread()),
         }
     }
 }
@@ -317,13 +331,20 @@ impl<'a, W: Wire> Stream<'a, W> {
     }
 
     async fn send(&self, response: W::Response) -> Result<(), Status> {
-        match timeout(self.shared.options.write_timeout, self.outgoing.send(Ok(response))).await {
-            Ok(sent) => sent.map_err(|_| Status::cancelled("the client has gone")),
-            Err(_) => {
-                self.shared.metrics.write_timeouts.inc();
-                Err(Status::deadline_exceeded("the client does not read"))
+        self.outgoing.progress.begins();
+        tokio::select! {
+            biased;
+            sent = self.outgoing.responses.send(Ok(response)) => {
+                sent.map_err(|_| Status::cancelled("the client has gone"))
             }
+            () = self.outgoing.progress.stuck() => Err(self.unread()),
         }
+    }
+
+    /// Counts that the client did not read, and says so.
+    fn unread(&self) -> Status {
+        self.shared.metrics.write_timeouts.inc();
+        Status::deadline_exceeded("the client does not read")
     }
 }
 

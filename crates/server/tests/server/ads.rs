@@ -28,7 +28,7 @@ fn node(id: &str) -> Node {
     Node { id: id.to_owned(), ..Node::default() }
 }
 
-fn first() -> DiscoveryRequest {
+pub(crate) fn first() -> DiscoveryRequest {
     DiscoveryRequest {
         node: Some(node("sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local")),
         type_url: type_url::CLUSTER.to_owned(),
@@ -49,11 +49,11 @@ pub(crate) async fn sotw(client: &mut Client, first: DiscoveryRequest) -> Result
 }
 
 impl Sotw {
-    async fn read(&mut self) -> DiscoveryResponse {
+    pub(crate) async fn read(&mut self) -> DiscoveryResponse {
         self.responses.message().await.unwrap().unwrap()
     }
 
-    async fn end(&mut self) -> Code {
+    pub(crate) async fn end(&mut self) -> Code {
         loop {
             match self.responses.message().await {
                 Ok(Some(_)) => {}

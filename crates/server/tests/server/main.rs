@@ -7,6 +7,7 @@ mod exposure;
 mod hostile;
 mod http;
 mod secure;
+mod slow;
 mod validation;
 mod webhook;
 
