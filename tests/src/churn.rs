@@ -2,8 +2,8 @@
 //! real process over it and simulated proxies on that. A seed repeats the operations; after each round what is derived
 //! must be what a fresh process derives.
 
-mod random;
-mod specs;
+pub(crate) mod random;
+pub(crate) mod specs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -192,7 +192,7 @@ impl Churn {
 }
 
 /// What the API server says no to is part of the game: an immutable field, a namespace that is going.
-fn refused(error: anyhow::Error) -> Result<&'static str> {
+pub(crate) fn refused(error: anyhow::Error) -> Result<&'static str> {
     let text = format!("{error:#}");
     let is_refusal =
         ["403", "404", "409", "422", "400", "Forbidden", "NotFound", "Invalid", "Conflict", "immutable"]
@@ -201,7 +201,7 @@ fn refused(error: anyhow::Error) -> Result<&'static str> {
     if is_refusal { Ok("refusals") } else { Err(error) }
 }
 
-fn key(object: &Value) -> String {
+pub(crate) fn key(object: &Value) -> String {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")].join("/")
 }

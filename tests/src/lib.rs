@@ -12,3 +12,4 @@ pub mod namespaces;
 pub mod parity;
 pub mod replica;
 pub mod report;
+pub mod soak;

@@ -2,7 +2,7 @@
 //! and whether that is what a fresh process derives. Reliability specification, 2.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ impl Options {
 }
 
 /// Id, cluster and metadata of the proxies: sidecars of two namespaces and more than one workload, and a gateway.
-fn nodes() -> Vec<(String, String, Value)> {
+pub(crate) fn nodes() -> Vec<(String, String, Value)> {
     let sidecar = |index: u8, app: &str, namespace: &str| {
         (
             format!("sidecar~10.244.9.{index}~{app}-0.{namespace}~{namespace}.svc.cluster.local"),
@@ -168,20 +168,7 @@ impl Replica {
 
     /// Everything derived.
     pub fn derived(&self) -> Result<Derived> {
-        let mut pages = BTreeMap::new();
-        for page in PAGES {
-            let address = self.running.addresses().monitoring;
-            let answer = http::get(address, &format!("/debug/{page}")).limit(LIMIT).send()?.json()?;
-            let mut items: Vec<String> = match answer {
-                Value::Array(items) => items.iter().map(ToString::to_string).collect(),
-                other => vec![other.to_string()],
-            };
-            // Pages list in an order that follows how things came about.
-            items.sort();
-            pages.insert(page, items);
-        }
-        let views = self.proxies.iter().map(|proxy| (proxy.id().to_owned(), proxy.view())).collect();
-        Ok(Derived { pages, views })
+        Derived::of(self.running.addresses().monitoring, &self.proxies)
     }
 
     /// Starts another process and compares: sooner or later both must have derived the same.
@@ -217,6 +204,23 @@ impl Replica {
 }
 
 impl Derived {
+    /// What the process made whose debug pages are there, as far as these show it and these proxies have it.
+    pub fn of(monitoring: SocketAddr, proxies: &[SimulatedProxy]) -> Result<Self> {
+        let mut pages = BTreeMap::new();
+        for page in PAGES {
+            let answer = http::get(monitoring, &format!("/debug/{page}")).limit(LIMIT).send()?.json()?;
+            let mut items: Vec<String> = match answer {
+                Value::Array(items) => items.iter().map(ToString::to_string).collect(),
+                other => vec![other.to_string()],
+            };
+            // Pages list in an order that follows how things came about.
+            items.sort();
+            pages.insert(page, items);
+        }
+        let views = proxies.iter().map(|proxy| (proxy.id().to_owned(), proxy.view())).collect();
+        Ok(Self { pages, views })
+    }
+
     /// What another has otherwise, as text.
     pub fn differences(&self, other: &Derived) -> Vec<String> {
         let mut lines = Vec::new();

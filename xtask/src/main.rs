@@ -41,6 +41,16 @@ enum Chore {
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run the control plane for a long while under changes, reconnects and clients that do not do their part.
+    #[command(trailing_var_arg = true)]
+    Soak {
+        /// Profile of what is run.
+        #[arg(long, default_value = "release")]
+        profile: String,
+        /// `--minutes N`, `--api`, `-o json`; `cargo xtask soak -- --help` tells them all.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Load through two sidecars while their certificates rotate, as root: `--rate 2000 --seconds 120`.
     #[command(trailing_var_arg = true)]
     Rotation {
@@ -76,7 +86,8 @@ fn main() -> Result<ExitCode> {
         Chore::Churn { arguments } => churn(&root, &arguments),
         Chore::Rotation { arguments } => rotation(&root, &arguments),
         Chore::Parity { arguments } => parity(&root, &arguments),
-        Chore::Bench { profile, arguments } => bench(&root, &profile, &arguments),
+        Chore::Bench { profile, arguments } => built_as(&root, &profile, "bench", &arguments),
+        Chore::Soak { profile, arguments } => built_as(&root, &profile, "soak", &arguments),
     }
 }
 
@@ -130,7 +141,8 @@ fn run(root: &Path, program: &str, arguments: &[String]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn bench(root: &Path, profile: &str, arguments: &[String]) -> Result<ExitCode> {
+/// Runs a program of the package `tests` beside a control plane of that profile.
+fn built_as(root: &Path, profile: &str, program: &str, arguments: &[String]) -> Result<ExitCode> {
     let cargo = |task: &[&str]| {
         let mut cargo = std::process::Command::new("cargo");
         cargo.args(task).args(["--locked", "--profile", profile]).current_dir(root);
@@ -141,7 +153,7 @@ fn bench(root: &Path, profile: &str, arguments: &[String]) -> Result<ExitCode> {
     if !built.success() {
         return Ok(ExitCode::FAILURE);
     }
-    let status = cargo(&["run", "--quiet", "--package", "tests", "--bin", "bench"])
+    let status = cargo(&["run", "--quiet", "--package", "tests", "--bin", program])
         .arg("--")
         .args(arguments)
         .status()

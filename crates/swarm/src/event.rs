@@ -48,7 +48,7 @@ pub enum Event {
         n_bytes: usize,
         /// Resources in it.
         n_resources: usize,
-        /// Names in it, if there are only a few.
+        /// Names in it, if there are only a few; the one of [`crate::Options::told`] always.
         names: Vec<String>,
     },
     /// Everything that was subscribed to has been answered, for the first time since the stream was opened.

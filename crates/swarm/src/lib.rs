@@ -32,8 +32,14 @@ pub struct Options {
     pub reconnect: bool,
     /// Whether a stream that is opened again tells the versions that it has, as an Envoy that lives on does.
     pub resume: bool,
-    /// Every response that holds a resource of that name is rejected.
+    /// Every response that holds a resource of that name is rejected; for `*` every response.
     pub reject: Option<String>,
+    /// Whether responses are acknowledged, or rejected, at all.
+    pub answer: bool,
+    /// The name of a resource that is told with every response that holds it, however many others there are.
+    pub told: Option<String>,
+    /// Bytes that the server may send of responses before they are read; what HTTP/2 clients usually allow by default.
+    pub window: Option<u32>,
     /// The last streams, as many as this, stop reading while [`Swarm::stall`] says so.
     pub n_slow: usize,
     /// The pause between the opening of two streams.
@@ -48,6 +54,9 @@ impl Options {
             reconnect: true,
             resume: false,
             reject: None,
+            answer: true,
+            told: None,
+            window: None,
             n_slow: 0,
             pause: Duration::ZERO,
         }

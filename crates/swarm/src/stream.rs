@@ -115,6 +115,7 @@ impl<'a> Stream<'a> {
     async fn open(&mut self) -> Result<Streaming<RawDeltaDiscoveryResponse>, Status> {
         let failed = |error: tonic::transport::Error| Status::unavailable(format!("{error:?}"));
         let endpoint = Endpoint::from_shared(self.shared.options.target.clone()).map_err(failed)?;
+        let endpoint = endpoint.initial_stream_window_size(self.shared.options.window);
         let channel = endpoint.tcp_nodelay(true).connect().await.map_err(failed)?;
         let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
         grpc.ready().await.map_err(failed)?;
@@ -151,20 +152,24 @@ impl<'a> Stream<'a> {
 
     fn take_in(&mut self, response: RawDeltaDiscoveryResponse) {
         let Some(kind) = Kind::of(&response.type_url) else { return };
-        let is_bad = |name: &String| response.resources.iter().any(|resource| resource.name == *name);
+        let is_bad = |name: &str| name == "*" || response.resources.iter().any(|one| one.name == name);
         let error_detail = self.shared.options.reject.as_ref().filter(|name| is_bad(name)).map(|name| {
             google::Status { code: 13, message: format!("{name}: rejected as asked"), ..Default::default() }
         });
         let is_rejected = error_detail.is_some();
-        self.send(DeltaDiscoveryRequest {
-            type_url: response.type_url.clone(),
-            response_nonce: response.nonce.clone(),
-            error_detail,
-            ..DeltaDiscoveryRequest::default()
-        });
+        if self.shared.options.answer {
+            self.send(DeltaDiscoveryRequest {
+                type_url: response.type_url.clone(),
+                response_nonce: response.nonce.clone(),
+                error_detail,
+                ..DeltaDiscoveryRequest::default()
+            });
+        }
         let at = Instant::now();
         let n_resources = response.resources.len();
-        let few = if n_resources <= FEW { &response.resources[..] } else { &[] };
+        let told = self.shared.options.told.as_ref();
+        let is_told = |name: &String| n_resources <= FEW || told == Some(name);
+        let names = response.resources.iter().map(|resource| &resource.name).filter(|name| is_told(name));
         tell(
             self.shared,
             Event::Answered {
@@ -173,9 +178,13 @@ impl<'a> Stream<'a> {
                 at,
                 n_bytes: response.encoded_len(),
                 n_resources,
-                names: few.iter().map(|resource| resource.name.clone()).collect(),
+                names: names.cloned().collect(),
             },
         );
+        if is_rejected && kind == Kind::Cluster && !self.asked[Kind::Listener as usize] {
+            // Without clusters there are no endpoints to ask for first.
+            self.ask(Kind::Listener, None, Vec::new(), Vec::new());
+        }
         if !is_rejected {
             self.subscribe_further(kind, &response);
             self.remember(kind, response);

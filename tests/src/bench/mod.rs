@@ -5,10 +5,10 @@ mod authority;
 pub mod cases;
 mod figures;
 pub mod mesh;
-mod plane;
+pub(crate) mod plane;
 mod probe;
 mod stage;
-mod world;
+pub(crate) mod world;
 
 pub use figures::Figures;
 pub use stage::Bench;

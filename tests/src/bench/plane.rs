@@ -30,6 +30,7 @@ struct Own {
     binary: PathBuf,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
+    levels: &'static str,
     addresses: Addresses,
     secure: Option<SocketAddr>,
     log: PathBuf,
@@ -74,6 +75,7 @@ impl Plane {
             binary: binary.to_path_buf(),
             flags: world.flags(),
             environment: Vec::new(),
+            levels: "default:warn",
             addresses,
             secure: None,
             log: below.join("control-plane.log"),
@@ -96,6 +98,34 @@ impl Plane {
             own.environment = environment;
         }
         self
+    }
+
+    /// Gives our own these variables in its environment and these flags, and lets it log nothing but errors.
+    #[must_use]
+    pub fn quiet(mut self, environment: Vec<(String, String)>, flags: Vec<String>) -> Self {
+        if let Some(own) = &mut self.own {
+            own.levels = "default:error";
+            own.environment = environment;
+            own.flags.extend(flags);
+        }
+        self
+    }
+
+    /// Where our own listens.
+    pub fn addresses(&self) -> Result<Addresses> {
+        self.own.as_ref().map(|own| own.addresses).context("of another control plane only ADS is known")
+    }
+
+    /// Our own runs, and nothing in it has panicked.
+    pub fn check(&mut self) -> Result<()> {
+        let Some(own) = &mut self.own else { return Ok(()) };
+        let process = own.process.as_mut().context("it was not started")?;
+        process.check_running()?;
+        let log = process.log_end(usize::MAX);
+        match log.lines().find(|line| line.contains("panicked")) {
+            Some(line) => bail!("a panic: {line}"),
+            None => Ok(()),
+        }
     }
 
     /// Where it serves ADS.
@@ -121,7 +151,7 @@ impl Plane {
             "--httpsAddr",
             "",
         ]);
-        command.args(["--log_output_level", "default:warn"]);
+        command.args(["--log_output_level", own.levels]);
         let at = Instant::now();
         let process = own.process.insert(Process::start("control plane", &mut command, &own.log)?);
         self.pid = process.id();
@@ -166,6 +196,12 @@ impl Plane {
     /// The most memory that was ever held, in MiB.
     pub fn peak_rss(&self) -> Result<f64> {
         self.memory("VmHWM:")
+    }
+
+    /// Files and sockets that are open now.
+    pub fn files(&self) -> Result<f64> {
+        let folder = format!("/proc/{}/fd", self.pid);
+        Ok(fs::read_dir(&folder).with_context(|| folder)?.count() as f64)
     }
 
     /// Threads that run now.

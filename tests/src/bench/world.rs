@@ -117,6 +117,22 @@ impl World {
     }
 }
 
+impl World {
+    /// Removes an object that was put; one that is not there is none. In a folder the one of the first filling, if there
+    /// was one, is back.
+    pub fn remove(&self, object: &Value) -> Result<()> {
+        match &self.place {
+            Place::Folder(folder) => match fs::remove_file(folder.join(file_of(object))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            },
+            Place::Cluster { client, .. } => {
+                self.runtime.block_on(objects::delete(client, std::slice::from_ref(object)))
+            }
+        }
+    }
+}
+
 /// Later files go before earlier ones, so that a changed object hides the one of the first filling.
 fn file_of(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();

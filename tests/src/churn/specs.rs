@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::random::Random;
 
 /// The namespaces that objects live in.
-pub(super) const NAMESPACES: [&str; 5] = ["shop", "town", "port", "fort", "istio-system"];
+pub(crate) const NAMESPACES: [&str; 5] = ["shop", "town", "port", "fort", "istio-system"];
 /// A mesh configuration that does not parse.
-pub(super) const BROKEN_MESH: &str = "no: such: mesh";
+pub(crate) const BROKEN_MESH: &str = "no: such: mesh";
 const APPS: [&str; 6] = ["till", "shelf", "bank", "mint", "dock", "gate"];
 
 /// A name for an object of a kind.
-pub(super) fn name(random: &mut Random) -> &'static str {
+pub(crate) fn name(random: &mut Random) -> &'static str {
     random.of(&APPS)
 }
 
@@ -57,7 +57,7 @@ fn backend(random: &mut Random) -> Value {
 }
 
 /// A whole object of a kind, less its metadata.
-pub(super) fn content(kind: Kind, random: &mut Random) -> Value {
+pub(crate) fn content(kind: Kind, random: &mut Random) -> Value {
     match kind {
         Kind::Service => {
             let mut ports = vec![json!({"name": "http", "port": 80, "targetPort": 8080})];
@@ -169,7 +169,7 @@ fn istio(kind: Kind, random: &mut Random) -> Value {
 }
 
 /// What is no content for any kind of Istio's: a definition without a schema lets it in.
-pub(super) fn bad(random: &mut Random) -> Value {
+pub(crate) fn bad(random: &mut Random) -> Value {
     let choices = [
         json!(null),
         json!("text"),
@@ -180,7 +180,7 @@ pub(super) fn bad(random: &mut Random) -> Value {
 }
 
 /// The whole object.
-pub(super) fn object(kind: Kind, namespace: &str, name: &str, content: Value, random: &mut Random) -> Value {
+pub(crate) fn object(kind: Kind, namespace: &str, name: &str, content: Value, random: &mut Random) -> Value {
     let version = kind.versions()[0];
     let mut object = content;
     let group = kind.group();
