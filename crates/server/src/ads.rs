@@ -25,7 +25,7 @@ use tonic::server::NamedService;
 use crate::admission::Admission;
 use crate::caller::{Credentials, Gate};
 use crate::listen::Leaving;
-use crate::{AdsOptions, Connections, Debug, Discovery, Metrics};
+use crate::{AdsOptions, Connections, Debug, Discovery, Metrics, Workloads};
 use body::Responses;
 use debug::DebugTypes;
 use progress::Progress;
@@ -37,7 +37,11 @@ type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// The service.
 #[derive(Clone)]
-pub struct Ads(Arc<Shared>, Option<Arc<Gate>>);
+pub struct Ads {
+    shared: Arc<Shared>,
+    gate: Option<Arc<Gate>>,
+    workloads: Option<Arc<dyn Workloads>>,
+}
 
 /// What all streams share.
 pub(crate) struct Shared {
@@ -84,44 +88,48 @@ impl Ads {
     ) -> Self {
         let admission = Admission::new(options.max_streams_per_second);
         let throttle = Semaphore::new(options.push_throttle.max(1));
-        Self(
-            Arc::new(Shared {
-                discovery,
-                connections,
-                metrics,
-                options,
-                throttle,
-                debug,
-                admission,
-                stopping: AtomicBool::new(false),
-            }),
-            None,
-        )
+        let shared = Shared {
+            discovery,
+            connections,
+            metrics,
+            options,
+            throttle,
+            debug,
+            admission,
+            stopping: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared), gate: None, workloads: None }
     }
 
     /// The same streams behind a gate: whoever comes through here has proved who they are.
     pub fn behind(&self, gate: Arc<Gate>) -> Self {
-        Self(Arc::clone(&self.0), Some(gate))
+        Self { gate: Some(gate), ..self.clone() }
+    }
+
+    /// Tells of proxies that come and go, and turns away whom that refuses.
+    #[must_use]
+    pub fn with_workloads(self, workloads: Arc<dyn Workloads>) -> Self {
+        Self { workloads: Some(workloads), ..self }
     }
 
     /// The settings.
     pub fn options(&self) -> &AdsOptions {
-        &self.0.options
+        &self.shared.options
     }
 
     /// Lets no new stream in. Those there are end with their connections.
     pub fn stop(&self) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.shared.stopping.store(true, Ordering::Release);
     }
 
     async fn admit(&self) -> Result<(), Status> {
-        if self.0.stopping.load(Ordering::Acquire) {
+        if self.shared.stopping.load(Ordering::Acquire) {
             return Err(stream::stopping_status());
         }
-        if !self.0.discovery.is_ready() {
+        if !self.shared.discovery.is_ready() {
             return Err(Status::unavailable("the control plane has not read all configuration yet"));
         }
-        if !self.0.admission.admit().await {
+        if !self.shared.admission.admit().await {
             return Err(Status::resource_exhausted("too many new streams, try again"));
         }
         Ok(())
@@ -132,7 +140,7 @@ impl Ads {
         if parts.headers.get(ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Status::unimplemented("compressed requests are not read here").into_http();
         }
-        let incoming = Requests::new(body, self.0.options.max_request_bytes);
+        let incoming = Requests::new(body, self.shared.options.max_request_bytes);
         match self.open::<W>(&MetadataMap::from_headers(parts.headers), &parts.extensions, incoming).await {
             Ok(responses) => {
                 let mut response = http::Response::new(Body::new(responses));
@@ -153,16 +161,16 @@ impl Ads {
     ) -> Result<Responses<W::Response>, Status> {
         self.admit().await?;
         let credentials = Credentials::of_request(metadata, extensions);
-        let proof = match self.1 {
+        let proof = match self.gate {
             Some(gate) => Some(Proof { caller: gate.authenticate(&credentials).await?, gate }),
             None => None,
         };
-        let visitor = Visitor { address: credentials.address, proof };
+        let visitor = Visitor { address: credentials.address, proof, workloads: self.workloads };
         let leaving = extensions.get::<Leaving>().cloned();
         let (outgoing, responses) = mpsc::channel(1);
-        let progress = Arc::new(Progress::new(self.0.options.write_timeout));
+        let progress = Arc::new(Progress::new(self.shared.options.write_timeout));
         let outgoing = Outgoing { responses: outgoing, progress: Arc::clone(&progress) };
-        tokio::spawn(stream::run::<W>(self.0, visitor, leaving, incoming, outgoing));
+        tokio::spawn(stream::run::<W>(self.shared, visitor, leaving, incoming, outgoing));
         Ok(Responses::new(responses, progress))
     }
 }

@@ -22,6 +22,7 @@ mod tls;
 mod validation;
 mod webhook;
 mod webhook_metrics;
+mod workloads;
 
 pub use ads::Ads;
 pub use caller::{
@@ -47,3 +48,4 @@ pub use tls::{MinVersion, Peer, Tls, TlsConnection, TlsError, TlsIncoming, TlsOp
 pub use validation::validation_router;
 pub use webhook::{Injectors, injection_router};
 pub use webhook_metrics::WebhookMetrics;
+pub use workloads::{RegistrationMetrics, WorkloadRefusal, Workloads};

@@ -22,7 +22,7 @@ use super::wire::Wire;
 use crate::caller::{Caller, Gate};
 use crate::debug::Sight;
 use crate::listen::Leaving;
-use crate::{Connection, Published};
+use crate::{Connection, Published, Workloads};
 
 /// Types that are not served, of which one stream is answered: enough for any client, not for a malicious one.
 const MAX_UNKNOWN_TYPES: usize = 64;
@@ -36,6 +36,8 @@ pub(super) struct Visitor {
     pub(super) address: Option<SocketAddr>,
     /// `None` where nobody asks for one.
     pub(super) proof: Option<Proof>,
+    /// Who wants to know.
+    pub(super) workloads: Option<Arc<dyn Workloads>>,
 }
 
 /// That somebody is who they are, and who believes it.
@@ -92,6 +94,9 @@ async fn serve<W: Wire>(
         .proof
         .as_ref()
         .and_then(|proof| shared.debug.as_ref()?.pages.access().of_caller(&proof.gate, &proof.caller));
+    if let Some(workloads) = visitor.workloads {
+        stream.join(workloads, &mut leaving).await?;
+    }
     let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
     let mut rights = Rights::new(visitor.proof, stream.connection.identity.clone());
     let mut next = Some(first);
@@ -212,6 +217,8 @@ struct Stream<'a, W: Wire> {
     unknown_types: BTreeSet<String>,
     /// What it may see of debug pages.
     sight: Option<Sight>,
+    /// Who was told that it has come.
+    workloads: Option<Arc<dyn Workloads>>,
 }
 
 impl<'a, W: Wire> Stream<'a, W> {
@@ -230,7 +237,25 @@ impl<'a, W: Wire> Stream<'a, W> {
         let connection = shared.connections.open(Arc::new(proxy), peer, identity, options);
         shared.metrics.proxies.with_label_values(&[version(&connection)]).inc();
         tracing::info!(scope = "ads", connection = connection.name(), ?peer, "proxy connected");
-        Self { shared, connection, outgoing, unknown_types: BTreeSet::new(), sight: None }
+        Self { shared, connection, outgoing, unknown_types: BTreeSet::new(), sight: None, workloads: None }
+    }
+
+    /// Has the machine behind the proxy registered, if it is one that registers.
+    async fn join(
+        &mut self,
+        workloads: Arc<dyn Workloads>,
+        leaving: &mut Option<Leaving>,
+    ) -> Result<(), Status> {
+        let answer = workloads.connect(&self.connection);
+        self.workloads = Some(workloads);
+        tokio::select! {
+            () = left(leaving) => Err(stopping_status()),
+            answer = answer => answer.map_err(|refusal| {
+                let connection = self.connection.name();
+                tracing::warn!(scope = "ads", connection, "proxy turned away: {refusal}");
+                refusal.status()
+            }),
+        }
     }
 
     async fn receive(&mut self, request: W::Request) -> Result<(), Status> {
@@ -240,6 +265,12 @@ impl<'a, W: Wire> Stream<'a, W> {
             metrics.largest_request.set(size);
         }
         let url = W::type_url(&request);
+        if url == type_url::HEALTH_INFORMATION {
+            if let Some(workloads) = &self.workloads {
+                workloads.health(self.connection.id, W::failure(&request).map(str::to_owned));
+            }
+            return Ok(());
+        }
         let Some(resource_type) = ResourceType::of_type_url(url) else {
             let url = url.to_owned();
             return self.receive_other(url, W::names(&request)).await;
@@ -273,9 +304,6 @@ impl<'a, W: Wire> Stream<'a, W> {
     /// Debug types are answered each time; any other that is not served once, with nothing, so that whoever asks
     /// does not wait for ever.
     async fn receive_other(&mut self, url: String, names: &[String]) -> Result<(), Status> {
-        if url == type_url::HEALTH_INFORMATION {
-            return Ok(());
-        }
         if url.is_empty() {
             return Err(Status::invalid_argument("a request must name a type"));
         }
@@ -352,6 +380,9 @@ impl<W: Wire> Drop for Stream<'_, W> {
     fn drop(&mut self) {
         self.shared.connections.close(self.connection.id);
         self.shared.discovery.disconnect(self.connection.id);
+        if let Some(workloads) = &self.workloads {
+            workloads.disconnect(self.connection.id);
+        }
         self.shared.metrics.proxies.with_label_values(&[version(&self.connection)]).dec();
         tracing::info!(scope = "ads", connection = self.connection.name(), "proxy gone");
     }

@@ -18,6 +18,8 @@ pub(crate) trait Wire: Send + Sync + 'static {
     fn type_url(request: &Self::Request) -> &str;
     fn request(resource_type: ResourceType, request: Self::Request) -> Request;
     fn response(response: xds::Response) -> Self::Response;
+    /// What the client says went wrong.
+    fn failure(request: &Self::Request) -> Option<&str>;
     /// Names subscribed to.
     fn names(request: &Self::Request) -> &[String];
     /// A response of a type that sessions know nothing of; `identifier` says who answers.
@@ -65,6 +67,10 @@ impl Wire for Sotw {
             nonce: response.nonce,
             control_plane: None,
         }
+    }
+
+    fn failure(request: &DiscoveryRequest) -> Option<&str> {
+        request.error_detail.as_ref().map(|status| status.message.as_str())
     }
 
     fn names(request: &DiscoveryRequest) -> &[String] {
@@ -120,6 +126,10 @@ impl Wire for Delta {
             nonce: response.nonce,
             control_plane: None,
         }
+    }
+
+    fn failure(request: &DeltaDiscoveryRequest) -> Option<&str> {
+        request.error_detail.as_ref().map(|status| status.message.as_str())
     }
 
     fn names(request: &DeltaDiscoveryRequest) -> &[String] {
