@@ -25,6 +25,7 @@ mod source;
 mod status;
 mod trust;
 mod webhooks;
+mod workloads;
 
 pub use connect::{ConnectError, connect};
 pub use election::{Election, Timing};
@@ -39,6 +40,7 @@ pub use trust::{
     write_secret,
 };
 pub use webhooks::{KeptWebhooks, Probe, Roots, WebhookKind, keep_webhooks, probe_validation};
+pub use workloads::{EntryError, WorkloadEntries, Written, is_object_name, moment_text, read_moment};
 
 #[cfg(test)]
 mod tests;
