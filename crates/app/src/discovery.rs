@@ -12,8 +12,8 @@ use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
 use serde_json::json;
 use server::{
-    Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, Version,
-    WebhookMetrics, monitoring_router, readiness_router,
+    Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, RegistrationMetrics,
+    Version, WebhookMetrics, monitoring_router, readiness_router,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +24,7 @@ use crate::control::{Control, Event};
 use crate::features::{debounce, features, max_streams_per_second, parse_flag, push_throttle, send_timeout};
 use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
+use crate::registration::{self, Registrar};
 use crate::security::kubernetes::ConfigMaps;
 use crate::security::{self, Bundles, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
@@ -37,6 +38,8 @@ type Tasks = tokio::task::JoinSet<Result<()>>;
 
 /// How long answers over HTTP may take to end once all streams are gone.
 const LAST_PROBES: Duration = Duration::from_millis(500);
+/// How long it may take to write that machines are no longer connected.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// Serves until a signal comes.
 pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Result<()> {
@@ -62,6 +65,9 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         security::Settings::read(&environment, options.security(), features.compliance)?;
     problems.extend(more);
     let (jwks_settings, more) = jwks::Settings::read(&environment);
+    problems.extend(more);
+    let (registration, more) =
+        registration::Options::read(own_name(&environment), options.max_connection_age, &environment);
     problems.extend(more);
     for problem in problems {
         tracing::warn!("{problem}");
@@ -159,6 +165,16 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         None
     };
 
+    let counters = RegistrationMetrics::new(metrics.registry()).context("the metrics of registration")?;
+    let registrar = Registrar::new(api_server.clone(), registration.clone(), counters.clone());
+    if let Some(leadership) = &mut leadership {
+        tokio::spawn(registrar.clone().follow(Arc::clone(&state)));
+        let state = Arc::clone(&state);
+        leadership.run(LockKind::Lease, registration::LOCK, move |client| {
+            registration::sweep(client, Arc::clone(&state), registration.clone(), counters.clone())
+        });
+    }
+
     let serves_grpc = !options.grpc_addr.is_empty() || !options.secure_grpc_addr.is_empty();
     if serves_grpc {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -180,7 +196,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
             },
             debug,
             identifier(&version),
-        );
+        )
+        .with_workloads(Arc::new(registrar.clone()));
         let plain = if security_settings.authenticate_plaintext {
             ads.behind(Arc::clone(&gate))
         } else {
@@ -258,6 +275,8 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     if tokio::time::timeout(options.shutdown_duration, all_ended(&mut tasks)).await.is_err() {
         tracing::warn!("some streams did not end in time and are cut off");
     }
+    // Who does not come back elsewhere is cleaned up the sooner.
+    let _ = tokio::time::timeout(LAST_WRITES, registrar.settle()).await;
     if let Some(leadership) = leadership {
         leadership.release().await;
     }
@@ -277,9 +296,7 @@ fn controllers(
 ) -> Leadership {
     let mut problems = Vec::new();
     let is_elected = parse_flag(environment, "ENABLE_LEADER_ELECTION", true, &mut problems);
-    let host =
-        || format!("unknown-{}", environment("HOSTNAME").unwrap_or_else(|| std::process::id().to_string()));
-    let identity = environment("POD_NAME").filter(|name| !name.is_empty()).unwrap_or_else(host);
+    let identity = own_name(environment);
     let mut leadership = Leadership::new(client.clone(), options.namespace.clone(), identity, is_elected);
     let (prefixes, more) = addresses::prefixes(environment);
     problems.extend(more);
@@ -304,6 +321,13 @@ fn controllers(
         tracing::warn!("{problem}");
     }
     leadership
+}
+
+/// What this replica is called by in what it writes.
+fn own_name(environment: &dyn Fn(&str) -> Option<String>) -> String {
+    let host =
+        || format!("unknown-{}", environment("HOSTNAME").unwrap_or_else(|| std::process::id().to_string()));
+    environment("POD_NAME").filter(|name| !name.is_empty()).unwrap_or_else(host)
 }
 
 /// What this replica calls itself, as `istioctl` reads it.

@@ -15,6 +15,7 @@ mod iptables;
 mod jwks;
 mod leadership;
 mod logging;
+mod registration;
 mod request;
 mod security;
 mod sources;

@@ -1,7 +1,9 @@
 //! One stream of the state of the world over a channel of the test's choice: asks for what the test names, accepts every
 //! answer, and shows it as text.
 
-use anyhow::{Context as _, Result};
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail};
 use proto::envoy::core::Node;
 use proto::envoy::discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use proto::envoy::discovery::{DiscoveryRequest, DiscoveryResponse};
@@ -9,8 +11,8 @@ use proto::envoy::google::{string_value, struct_of};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
-use tonic::{Request, Streaming};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
 
 /// An open stream.
 pub struct Stream {
@@ -42,6 +44,12 @@ impl Stream {
         Ok(Self { requests, responses, last: DiscoveryRequest::default() })
     }
 
+    /// Opens a stream in plain text, without a credential.
+    pub async fn plain(address: SocketAddr, id: &str, metadata: &Value) -> Result<Self> {
+        let channel = Endpoint::try_from(format!("http://{address}"))?.connect().await?;
+        Self::open(channel, None, id, metadata).await
+    }
+
     /// Subscribes to exactly these names of a type.
     pub async fn subscribe(&mut self, type_url: &str, names: &[&str]) -> Result<()> {
         let response_nonce =
@@ -53,6 +61,35 @@ impl Stream {
             ..DiscoveryRequest::default()
         };
         Ok(self.requests.send(self.last.clone()).await?)
+    }
+
+    /// Waits for the first answer.
+    pub async fn answered(&mut self) -> Result<()> {
+        self.responses.message().await?.context("the stream has ended").map(drop)
+    }
+
+    /// Waits until the control plane ends the stream; an answer before that is an error.
+    pub async fn refusal(&mut self) -> Result<Status> {
+        match self.responses.message().await {
+            Ok(Some(response)) => bail!("was answered {}", response.type_url),
+            Ok(None) => bail!("the stream has ended without a word"),
+            Err(status) => Ok(status),
+        }
+    }
+
+    /// Reports, as agents do, that the application is well, or what failed.
+    pub async fn report(&mut self, failure: Option<&str>) -> Result<()> {
+        let error = |message: &str| proto::envoy::google::Status {
+            code: 500,
+            message: message.to_owned(),
+            ..Default::default()
+        };
+        let request = DiscoveryRequest {
+            type_url: proto::type_url::HEALTH_INFORMATION.to_owned(),
+            error_detail: failure.map(error),
+            ..DiscoveryRequest::default()
+        };
+        Ok(self.requests.send(request).await?)
     }
 
     /// The next answer of the type that was last subscribed to, all its bytes as text.
