@@ -258,10 +258,8 @@ struct Merge {
     by_route: BTreeMap<String, Vec<Arc<GatewayServer>>>,
     auto_passthrough: bool,
     issues: Vec<Issue>,
-    /// Ports some server is bound to.
-    ports: BTreeSet<u32>,
-    /// Protocol and address of the first server of a port, if that one is plaintext.
-    plaintext: BTreeMap<u32, (Protocol, String)>,
+    /// What plaintext servers of a port and address speak.
+    plaintext: BTreeMap<(u32, String), Protocol>,
     /// Hosts of servers with TLS settings, with the address they were last seen on.
     tls_hosts: BTreeMap<(u32, String), String>,
 }
@@ -272,19 +270,16 @@ impl Merge {
         if server.tls().is_some() {
             self.take_hosts(&server)?;
         }
-        let first = self.ports.insert(port);
-        if first {
-            if !server.is_tls() {
-                self.plaintext.insert(port, (server.protocol, bind.to_owned()));
-            }
-        } else if let Some((protocol, first_bind)) = self.plaintext.get(&port) {
-            let merges = server.protocol.is_http() && protocol.is_http();
-            if first_bind == bind && !merges {
+        let place = (port, bind.to_owned());
+        if let Some(protocol) = self.plaintext.get(&place) {
+            if !(server.protocol.is_http() && protocol.is_http()) {
                 return Err(format!(
                     "port {port} already serves {protocol:?}, which {:?} cannot share; the server is left out",
                     server.protocol
                 ));
             }
+        } else if !server.is_tls() {
+            self.plaintext.insert(place, server.protocol);
         } else if !server.route_name.is_empty() && self.by_route.contains_key(&server.route_name) {
             return Err(format!(
                 "another server of this Gateway has the same port and port name ({}); the server is left out",
@@ -314,21 +309,16 @@ impl Merge {
         Ok(())
     }
 
-    /// Two servers of one port cannot both have a host: Envoy tells them apart by server name alone.
+    /// Two servers of one port cannot both have a host: Envoy tells them apart by server name alone. One that is left
+    /// out takes nothing from those after it.
     fn take_hosts(&mut self, server: &GatewayServer) -> Result<(), String> {
-        let mut taken = Vec::new();
-        for host in &server.server.hosts {
-            let known = self.tls_hosts.entry((server.port, host.clone()));
-            match known {
-                std::collections::btree_map::Entry::Occupied(bind) if *bind.get() == server.server.bind => {
-                    taken.push(host.as_str());
-                }
-                known => {
-                    known.insert_entry(server.server.bind.clone());
-                }
-            }
-        }
+        let key = |host: &String| (server.port, host.clone());
+        let bind = &server.server.bind;
+        let hosts = &server.server.hosts;
+        let is_taken = |host: &&String| self.tls_hosts.get(&key(host)) == Some(bind);
+        let taken: Vec<&str> = hosts.iter().filter(is_taken).map(String::as_str).collect();
         if taken.is_empty() {
+            self.tls_hosts.extend(hosts.iter().map(|host| (key(host), bind.clone())));
             return Ok(());
         }
         Err(format!(

@@ -92,3 +92,25 @@ fn every_host_of_every_namespace_takes_all_server_names() {
     let merged = merged(&[gateway("a", &json!([https]))]);
     assert!(merged.groups[0].servers[0].server_names().is_empty());
 }
+
+#[test]
+fn a_server_that_is_left_out_takes_no_host_from_those_after_it() {
+    let a = gateway("a", &json!([server(443, "HTTPS", &["b.test"], &simple())]));
+    let b = gateway("b", &json!([server(443, "HTTPS", &["b.test", "c.test"], &simple())]));
+    let c = gateway("c", &json!([server(443, "HTTPS", &["c.test", "c.test"], &simple())]));
+    let merged = merged(&[a, b, c]);
+    let routes = merged.by_route.keys().collect::<Vec<_>>();
+    assert_eq!(routes, ["https.443.https-443.a.edge", "https.443.https-443.c.edge"]);
+}
+
+#[test]
+fn after_a_plaintext_server_on_a_tls_port_no_further_tls_server_fits() {
+    let servers = json!([
+        server(443, "HTTPS", &["a.test"], &simple()),
+        server(443, "HTTP", &["*"], &json!({})),
+        server(443, "TLS", &["b.test"], &simple()),
+    ]);
+    let merged = merged(&[gateway("a", &servers)]);
+    assert_eq!(groups(&merged), [":443 Https x1 ", ":443 Http x1 http.443"]);
+    assert_eq!(merged.issues[0].path, "spec.servers[2]");
+}
