@@ -28,6 +28,8 @@ pub struct Origin<'a> {
     pub namespace: &'a Namespace,
     /// The port that is listened on.
     pub port: u32,
+    /// What that port is called.
+    pub port_name: &'a str,
 }
 
 impl Origin<'_> {
@@ -55,12 +57,14 @@ impl Origin<'_> {
     }
 }
 
-/// The proxy for the targets of a route; `None` if none of them has a weight.
+/// The proxy for the targets of a route; `None` if none of them has a weight. `port_name` is what the port that is
+/// listened on is called.
 pub fn routed(
     ctx: &Context<'_>,
     vs: &VirtualService,
     targets: &[RouteDestination],
     port: u32,
+    port_name: &str,
 ) -> Option<TcpProxy> {
     let first = targets.first()?.destination.clone().unwrap_or_default();
     let service = ctx.scope.service(&first.host);
@@ -68,7 +72,8 @@ pub fn routed(
     let rule = rule.as_deref();
     if targets.len() == 1 {
         let cluster = destination_cluster(ctx, &first, port);
-        let stat_prefix = service.and_then(|service| stat_prefix(ctx, service, &first.subset, port));
+        let stat_prefix =
+            service.and_then(|service| stat_prefix(ctx, service, &first.subset, port, port_name));
         let mut proxy = configured(ctx, TcpProxy::to(cluster), rule, &first.subset);
         if let Some(stat_prefix) = stat_prefix {
             proxy.stat_prefix = stat_prefix;
@@ -91,14 +96,14 @@ pub fn routed(
 }
 
 /// The proxy for a service as such. Where a Sidecar declared a port of its own, a service with one port is reached
-/// at that one.
+/// at that one. In names of statistics the port has no name here.
 pub fn direct(ctx: &Context<'_>, service: &Service, port: u32) -> TcpProxy {
     let port = match &*service.ports {
         [only] => only.number,
         _ => port,
     };
     let mut proxy = TcpProxy::to(format!("outbound|{port}||{}", service.host));
-    if let Some(stat_prefix) = stat_prefix(ctx, service, "", port) {
+    if let Some(stat_prefix) = stat_prefix(ctx, service, "", port, "") {
         proxy.stat_prefix = stat_prefix;
     }
     let rule = ctx.scope.destination_rule(ctx.reader, service);
@@ -232,7 +237,13 @@ fn hashes_source_ip(balancer: &LoadBalancerSettings) -> bool {
 }
 
 /// The counters' name by the mesh's pattern, if it has one.
-fn stat_prefix(ctx: &Context<'_>, service: &Service, subset: &str, port: u32) -> Option<String> {
+pub(super) fn stat_prefix(
+    ctx: &Context<'_>,
+    service: &Service,
+    subset: &str,
+    port: u32,
+    port_name: &str,
+) -> Option<String> {
     let pattern = ctx.settings().config.outbound_cluster_stat_name.as_str();
     if pattern.is_empty() {
         return None;
@@ -250,6 +261,6 @@ fn stat_prefix(ctx: &Context<'_>, service: &Service, subset: &str, port: u32) ->
             .replace("%SUBSET_NAME%", subset)
             .replace("%TARGET_PORT%", "0")
             .replace("%SERVICE_PORT%", &port.to_string())
-            .replace("%SERVICE_PORT_NAME%", ""),
+            .replace("%SERVICE_PORT_NAME%", port_name),
     )
 }

@@ -33,9 +33,8 @@ pub(super) fn chains(ctx: &Context<'_>, server: &GatewayServer) -> Vec<Chain> {
             for subset in &subsets {
                 let cluster = format!("outbound_.{}_.{subset}_.{}", port.number, service.host);
                 let mut proxy = tcp_route::direct(ctx, service, port.number);
-                if ctx.settings().config.outbound_cluster_stat_name.is_empty() {
-                    proxy.stat_prefix.clone_from(&cluster);
-                }
+                let stat_prefix = tcp_route::stat_prefix(ctx, service, subset, port.number, &port.name);
+                proxy.stat_prefix = stat_prefix.unwrap_or_else(|| cluster.clone());
                 proxy.destination = TcpDestination::Cluster(cluster.clone());
                 proxy.tunnel = None;
                 let content = TcpContent {

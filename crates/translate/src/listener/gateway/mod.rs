@@ -9,7 +9,7 @@ mod chain;
 mod render;
 mod routes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::Issue;
@@ -19,6 +19,7 @@ use proto::wkt::Duration;
 use scope::{GatewayServer, ServerGroup};
 
 use self::chain::{Chain, Content, HttpContent, Matches};
+use self::routes::Taken;
 use crate::hcm::HcmDefaults;
 use crate::policy_filters::PolicyFilters;
 use crate::telemetry::{self, Direction, TelemetryFacts};
@@ -65,6 +66,7 @@ pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let common = Arc::new(common(ctx));
     let mut listeners: Vec<GatewayListenerInput> = Vec::new();
     let mut matches: BTreeMap<(String, u32), Matches> = BTreeMap::new();
+    let mut taken: BTreeMap<u32, Taken> = BTreeMap::new();
     let mut issues = gateway.issues.clone();
     issues.extend(common.policies.issues.iter().cloned());
     for group in &gateway.groups {
@@ -85,7 +87,7 @@ pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
             listeners.len() - 1
         });
         let Some(listener) = listeners.get_mut(index) else { continue };
-        add(ctx, group, listener, matches.entry(key).or_default());
+        add(ctx, group, listener, matches.entry(key).or_default(), taken.entry(group.port).or_default());
     }
     listeners.retain(|listener| !listener.chains.is_empty());
     if let Some(first) = listeners.first_mut() {
@@ -123,7 +125,13 @@ fn addresses(ctx: &Context<'_>, group: &ServerGroup) -> Vec<String> {
 }
 
 /// Adds the chains of a group's servers.
-fn add(ctx: &Context<'_>, group: &ServerGroup, listener: &mut GatewayListenerInput, matches: &mut Matches) {
+fn add(
+    ctx: &Context<'_>,
+    group: &ServerGroup,
+    listener: &mut GatewayListenerInput,
+    matches: &mut Matches,
+    taken: &mut Taken,
+) {
     let mut put = |server: &GatewayServer, chain: Chain| {
         let (chain, reason) = matches.admit(chain);
         listener.chains.extend(chain);
@@ -139,14 +147,13 @@ fn add(ctx: &Context<'_>, group: &ServerGroup, listener: &mut GatewayListenerInp
         put(first, Chain::of(Content::Http(http)));
         return;
     }
-    let mut taken = BTreeSet::new();
     for server in &group.servers {
         if server.tls_mode() == Some(TlSmode::AutoPassthrough) {
             for chain in auto_passthrough::chains(ctx, server) {
                 put(server, chain);
             }
         } else if server.is_passthrough() {
-            for chain in routes::passthrough(ctx, server, &mut taken) {
+            for chain in routes::passthrough(ctx, server, taken) {
                 put(server, chain);
             }
         } else {

@@ -1,7 +1,7 @@
 //! TCP and TLS routes of VirtualServices behind a gateway's server (spec 4.3; row L20). Of a match only port and
 //! gateways count here: whoever comes from outside has no labels.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh::VirtualService;
@@ -11,6 +11,21 @@ use scope::GatewayServer;
 use super::chain::{Chain, Content, TcpContent};
 use crate::Context;
 use crate::listener::tcp_route::{self, ProtocolFilter};
+
+/// Server names that matches of one port have, each with the address where it was seen last.
+#[derive(Debug, Default)]
+pub(super) struct Taken(BTreeMap<String, String>);
+
+impl Taken {
+    /// Takes all of them; false, and nothing is taken, if one is not free.
+    fn take(&mut self, names: &[String], bind: &str) -> bool {
+        let are_free = names.iter().all(|name| self.0.get(name).is_none_or(|known| known != bind));
+        if are_free {
+            self.0.extend(names.iter().map(|name| (name.clone(), bind.to_owned())));
+        }
+        are_free
+    }
+}
 
 /// The chain content of a server of opaque streams: the first TCP route of the first VirtualService that has one for
 /// it.
@@ -28,7 +43,7 @@ pub(super) fn tcp(ctx: &Context<'_>, server: &GatewayServer) -> Option<TcpConten
         });
         let destinations = tcp.map(|route| &route.route).chain(tls.map(|route| &route.route));
         let to = destinations.into_iter().find(|to| !to.is_empty())?;
-        let proxy = tcp_route::routed(ctx, virtual_service, to, server.declared_port)?;
+        let proxy = tcp_route::routed(ctx, virtual_service, to, server.declared_port, port_name(server))?;
         Some(TcpContent {
             proxy,
             protocol: ProtocolFilter::of(ctx, server.protocol),
@@ -39,22 +54,17 @@ pub(super) fn tcp(ctx: &Context<'_>, server: &GatewayServer) -> Option<TcpConten
 }
 
 /// The chains of a passthrough server: one for every match of a TLS route. A match with a server name that another
-/// match of the port has (`taken`) is passed over as a whole.
-pub(super) fn passthrough(
-    ctx: &Context<'_>,
-    server: &GatewayServer,
-    taken: &mut BTreeSet<String>,
-) -> Vec<Chain> {
+/// match of the port and address has (`taken`) is passed over as a whole.
+pub(super) fn passthrough(ctx: &Context<'_>, server: &GatewayServer, taken: &mut Taken) -> Vec<Chain> {
     let mut chains = Vec::new();
     for virtual_service in bound(ctx, server) {
         for route in virtual_service.spec.tls.iter().filter(|route| !route.route.is_empty()) {
             for wanted in route.r#match.iter().filter(|wanted| fits(server, wanted.port, &wanted.gateways)) {
-                let known = wanted.sni_hosts.iter().filter(|host| !taken.insert((*host).clone())).count();
-                if known > 0 {
+                if !taken.take(&wanted.sni_hosts, &server.server.bind) {
                     continue;
                 }
-                let Some(proxy) = tcp_route::routed(ctx, virtual_service, &route.route, server.declared_port)
-                else {
+                let (port, name) = (server.declared_port, port_name(server));
+                let Some(proxy) = tcp_route::routed(ctx, virtual_service, &route.route, port, name) else {
                     continue;
                 };
                 let protocol = ProtocolFilter::of(ctx, server.protocol);
@@ -89,6 +99,10 @@ fn bound<'a>(
         let mut hosts = server.hosts_for(&vs.namespace);
         hosts.any(|host| vs.hosts.iter().any(|of_vs| of_vs.matches(host)))
     })
+}
+
+fn port_name(server: &GatewayServer) -> &str {
+    server.server.port.as_ref().map_or("", |port| &port.name)
 }
 
 fn fits(server: &GatewayServer, port: u32, gateways: &[String]) -> bool {

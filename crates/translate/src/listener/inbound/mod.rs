@@ -242,6 +242,7 @@ impl Chains<'_> {
             } else {
                 service.host.to_string()
             },
+            name: &service.name,
             port: own.port.number,
             port_name: &own.port.name,
         };
@@ -252,6 +253,7 @@ impl Chains<'_> {
         let subject = stat_prefix::Subject {
             host: &entry.host,
             short: &entry.host,
+            name: &entry.host,
             port: entry.port,
             port_name: &entry.port_name,
         };
@@ -291,7 +293,8 @@ impl Chains<'_> {
             port: 0,
             protocol: Protocol::Unsupported,
         };
-        let subject = stat_prefix::Subject { host: "", short: "", port: 0, port_name: VIRTUAL_INBOUND };
+        let subject =
+            stat_prefix::Subject { host: "", short: "", name: "", port: 0, port_name: VIRTUAL_INBOUND };
         ChainSet {
             name: ChainName::Passthrough,
             port,

@@ -46,7 +46,7 @@ impl Builder<'_, '_> {
             let protocol = Protocol::by_name(&declared.protocol);
             if bind::is_free(self.ctx, &bind, declared.number, protocol) {
                 for service in &listener.services {
-                    self.add(service, declared.number, protocol, bind.clone());
+                    self.add(service, (declared.number, &declared.name), protocol, bind.clone());
                 }
             }
             return;
@@ -84,13 +84,13 @@ impl Builder<'_, '_> {
             && bind::address_of(class, service) == UNSPECIFIED_V4
             && (port.protocol.is_tcp() || port.protocol.is_unsupported());
         if !by_endpoint {
-            return self.add(service, port.number, port.protocol, bind.clone());
+            return self.add(service, (port.number, &port.name), port.protocol, bind.clone());
         }
         let set = self.ctx.reader.endpoints(&service.host, &service.namespace);
         let mut endpoints =
             set.endpoints.iter().filter(|endpoint| endpoint.port_name == port.name).peekable();
         if endpoints.peek().is_none() && !service.is_kubernetes() && service.selector.is_empty() {
-            return self.add(service, port.number, port.protocol, bind.clone());
+            return self.add(service, (port.number, &port.name), port.protocol, bind.clone());
         }
         let own = class.ip_addresses.first().map(ToString::to_string);
         for endpoint in endpoints {
@@ -102,12 +102,13 @@ impl Builder<'_, '_> {
             let mut addresses = vec![ip.clone()];
             addresses.extend(endpoint.additional_addresses.iter().cloned());
             let bind = Bind { addresses, to_port: bind.to_port };
-            self.add(service, port.number, port.protocol, bind);
+            self.add(service, (port.number, &port.name), port.protocol, bind);
         }
     }
 
     /// Adds one port of one service to the listener that is responsible for it.
-    fn add(&mut self, service: &Arc<Service>, port: u32, protocol: Protocol, mut bind: Bind) {
+    fn add(&mut self, service: &Arc<Service>, port: (u32, &str), protocol: Protocol, mut bind: Bind) {
+        let (port, name) = port;
         if service.resolution == Resolution::Alias || protocol == Protocol::Udp {
             return;
         }
@@ -140,7 +141,7 @@ impl Builder<'_, '_> {
             self.entries.add(bind, port, protocol, speaks, vec![chain]);
             return;
         }
-        let mut chains = self.tcp_chains(service, port, protocol, &ranges, bind.primary());
+        let mut chains = self.tcp_chains(service, (port, name), protocol, &ranges, bind.primary());
         if protocol.is_unsupported() {
             let own_table = !everywhere;
             let mut chain = http_chain(service, port, protocol, &bind, own_table);
@@ -166,13 +167,14 @@ impl Builder<'_, '_> {
     fn tcp_chains(
         &self,
         service: &Service,
-        port: u32,
+        (port, port_name): (u32, &str),
         protocol: Protocol,
         ranges: &[String],
         address: &str,
     ) -> Vec<Chain> {
         let class = self.ctx.class();
-        let origin = Origin { gateways: &["mesh"], labels: &class.labels, namespace: &class.namespace, port };
+        let (labels, namespace) = (&class.labels, &class.namespace);
+        let origin = Origin { gateways: &["mesh"], labels, namespace, port, port_name };
         let applicable: Vec<Arc<VirtualService>> = self
             .stream_routes
             .iter()

@@ -17,7 +17,9 @@ pub(crate) fn chains(ctx: &Context<'_>, port: &StreamPort<'_>) -> Vec<Chain> {
     let mut covered = false;
     for vs in virtual_services {
         for route in &vs.spec.tcp {
-            let Some(proxy) = tcp_route::routed(ctx, vs, &route.route, origin.port) else { continue };
+            let Some(proxy) = tcp_route::routed(ctx, vs, &route.route, origin.port, origin.port_name) else {
+                continue;
+            };
             let mut fitting = route.r#match.iter().filter(|m| origin.fits_tcp(m)).peekable();
             if !route.r#match.is_empty() && fitting.peek().is_none() {
                 continue;

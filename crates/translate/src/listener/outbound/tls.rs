@@ -28,7 +28,10 @@ pub(crate) fn chains(ctx: &Context<'_>, port: &StreamPort<'_>) -> Vec<Chain> {
                 if !seen.insert((m.sni_hosts.clone(), m.destination_subnets.clone())) {
                     continue;
                 }
-                let Some(proxy) = tcp_route::routed(ctx, vs, &route.route, origin.port) else { continue };
+                let Some(proxy) = tcp_route::routed(ctx, vs, &route.route, origin.port, origin.port_name)
+                else {
+                    continue;
+                };
                 chains.push(Chain {
                     server_names: m.sni_hosts.clone(),
                     ranges: ranges.clone(),
