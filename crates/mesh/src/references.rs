@@ -12,8 +12,10 @@ use crate::virtual_service::{MESH_GATEWAY, resolve_host};
 use crate::{Mesh, Service};
 
 mod objects;
+mod servers;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 impl Mesh {
     /// What does not fit together, object by object. Looks at every object of some kinds.
@@ -39,6 +41,10 @@ impl Mesh {
         self.hosts_of_everything(&mut found);
         self.entries(&mut found);
         self.sidecar_hosts(&mut found);
+        self.sidecar_listeners(&mut found);
+        self.servers(&mut found);
+        self.hosts_of_gateways(&mut found);
+        self.weights(&mut found);
         found
     }
 

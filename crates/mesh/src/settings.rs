@@ -80,7 +80,7 @@ impl MeshSettings {
         let is_shared = !base.shared_config_map.is_empty() && base.shared_config_map != own;
         let shared = if is_shared { document(&base.shared_config_map, "mesh") } else { "" };
         let merged = config::mesh_config::merge_mesh(&[shared, document(&own, "mesh")]);
-        let config = merged.unwrap_or_else(|reason| {
+        let mut config = merged.unwrap_or_else(|reason| {
             // Each is a document of its own, so one of the two is at fault.
             let name = match config::mesh_config::parse_mesh(shared) {
                 Err(_) => base.shared_config_map.as_str(),
@@ -94,6 +94,11 @@ impl MeshSettings {
                 issue(&own, "meshNetworks", reason.to_string());
                 previous.map(|p| p.networks.clone()).unwrap_or_default()
             });
+        issues.extend(mend_ports(&mut config).into_iter().map(|(path, message)| Issue {
+            object: format!("ConfigMap {}/{own}", base.namespace),
+            path: format!("mesh.{path}"),
+            message,
+        }));
         let fingerprint =
             Fingerprint::of_hash(&(&*proto::pack::bytes(&config), &*proto::pack::bytes(&networks), base));
         let settings = Self {
@@ -116,6 +121,35 @@ impl MeshSettings {
     pub fn trust_domain(&self) -> &str {
         if self.config.trust_domain.is_empty() { "cluster.local" } else { &self.config.trust_domain }
     }
+}
+
+/// Ports that no proxy can listen on become the usual ones: what is none, and one port for both directions, which
+/// Envoy refuses as two listeners of one address. Says what was wrong, by field.
+fn mend_ports(config: &mut istio::mesh::MeshConfig) -> Vec<(&'static str, String)> {
+    const OUTBOUND: (&str, i32) = ("proxyListenPort", 15001);
+    const INBOUND: (&str, i32) = ("proxyInboundListenPort", 15006);
+    let mut wrong = Vec::new();
+    let fields =
+        [(OUTBOUND, &mut config.proxy_listen_port), (INBOUND, &mut config.proxy_inbound_listen_port)];
+    for ((field, usual), port) in fields {
+        if !(0..=65_535).contains(port) {
+            wrong.push((field, format!("{port} is no port; {usual} is used")));
+            *port = usual;
+        } else if *port == 0 {
+            *port = usual;
+        }
+    }
+    if config.proxy_listen_port == config.proxy_inbound_listen_port {
+        let same = config.proxy_listen_port;
+        let ((field, usual), port) = if same == INBOUND.1 {
+            (OUTBOUND, &mut config.proxy_listen_port)
+        } else {
+            (INBOUND, &mut config.proxy_inbound_listen_port)
+        };
+        wrong.push((field, format!("port {same} cannot take both directions; {usual} is used here")));
+        *port = usual;
+    }
+    wrong
 }
 
 impl PartialEq for MeshSettings {
@@ -168,6 +202,26 @@ mod tests {
 
         let alone = MeshSettings::resolve(&store(&[("istio", own)]), &base(), None).0;
         assert_eq!(alone.trust_domain(), "cluster.local");
+    }
+
+    #[test]
+    fn ports_that_no_proxy_can_listen_on_are_told_and_become_the_usual_ones() {
+        let cases = [
+            ("{proxyListenPort: 443, proxyInboundListenPort: 443}", (443, 15006), "proxyInboundListenPort"),
+            ("{proxyListenPort: 15006}", (15001, 15006), "proxyListenPort"),
+            ("{proxyListenPort: 70000}", (15001, 15006), "proxyListenPort"),
+            ("{proxyInboundListenPort: -1}", (15001, 15006), "proxyInboundListenPort"),
+        ];
+        for (document, ports, field) in cases {
+            let (settings, issues) = MeshSettings::resolve(&store(&[("istio", document)]), &base(), None);
+            let config = &settings.config;
+            assert_eq!((config.proxy_listen_port, config.proxy_inbound_listen_port), ports, "{document}");
+            assert_eq!(issues.len(), 1, "{issues:?}");
+            assert_eq!(issues[0].path, format!("mesh.{field}"));
+        }
+        let swapped = "{proxyListenPort: 15006, proxyInboundListenPort: 15001}";
+        let (settings, issues) = MeshSettings::resolve(&store(&[("istio", swapped)]), &base(), None);
+        assert_eq!((settings.config.proxy_listen_port, issues.len()), (15006, 0));
     }
 
     #[test]

@@ -133,6 +133,10 @@ fn read(
     let apply_to = spec.apply_to();
     let Some(message) = message_of(apply_to) else { return Ok(None) };
     let value = match &patch.value {
+        // istiod's webhook admits no such patch, and only taking away needs no value.
+        None if !matches!(patch.operation(), Operation::Remove | Operation::Invalid) => {
+            return Err("the patch has no value, so it is left out".to_owned());
+        }
         None => Vec::new(),
         Some(value) => {
             let value = serde_json::to_value(value).unwrap_or_default();

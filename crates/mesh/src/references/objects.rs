@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{Findings, Host, Namespace};
 use proto::istio::networking::load_balancer_settings::LbPolicy;
 use proto::istio::networking::load_balancer_settings::consistent_hash_lb::HashKey;
+use proto::istio::networking::service_entry::Resolution;
 use proto::istio::networking::{TrafficPolicy, WorkloadEntry};
 use proto::istio::security::authorization_policy::{Action, ActionDetail};
 
@@ -32,8 +33,24 @@ impl Mesh {
                     found.tell(own.clone(), format!("spec.ports[{index}].number"), message);
                 }
             }
+            for (index, address) in object.spec.addresses.iter().enumerate() {
+                if address.parse::<ipnet::IpNet>().is_err() && address.parse::<std::net::IpAddr>().is_err() {
+                    let message = format!("{address:?} is neither an IP address nor a range; it is left out");
+                    found.tell(own.clone(), format!("spec.addresses[{index}]"), message);
+                }
+            }
+            let is_static = object.spec.resolution() == Resolution::Static;
             for (index, endpoint) in object.spec.endpoints.iter().enumerate() {
-                ports_of(endpoint, &own, &format!("spec.endpoints[{index}]"), found);
+                let path = format!("spec.endpoints[{index}]");
+                ports_of(endpoint, &own, &path, found);
+                let address = &endpoint.address;
+                let is_remote = address.is_empty() && !endpoint.network.is_empty();
+                let is_socket = address.starts_with("unix://");
+                if is_static && !is_remote && !is_socket && address.parse::<std::net::IpAddr>().is_err() {
+                    let message =
+                        format!("{address:?} is no IP address, which STATIC needs; the endpoint is left out");
+                    found.tell(own.clone(), format!("{path}.address"), message);
+                }
             }
             for (index, host) in object.spec.hosts.iter().enumerate() {
                 let key = (object.meta.namespace.clone(), Host::from(host.to_lowercase()));

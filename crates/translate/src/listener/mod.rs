@@ -11,6 +11,7 @@ pub(crate) mod soundness;
 pub mod tcp_proxy;
 pub mod tcp_route;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proto::envoy::listener::listener::ConnectionBalanceConfig;
@@ -20,7 +21,8 @@ use scope::ProxyType;
 
 use crate::{Context, Resource, patch};
 
-/// Every listener of the class, in Istio's order; of two with one name, as patches can make them, the first stays.
+/// Every listener of the class, in Istio's order. Of two with one name, as patches can make them, the first stays, and
+/// of two with one address, for Envoy refuses the second.
 pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let mut listeners = match ctx.class().proxy_type {
         ProxyType::Sidecar => {
@@ -31,8 +33,25 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
         ProxyType::Router => patch::listeners(ctx, PatchContext::Gateway, gateway::generate(ctx)),
         ProxyType::Waypoint | ProxyType::Ztunnel | ProxyType::Agentgateway => Vec::new(),
     };
-    let mut seen = std::collections::BTreeSet::new();
-    listeners.retain(|listener| seen.insert(Arc::clone(&listener.name)));
+    let mut names = BTreeSet::new();
+    let mut places: BTreeMap<address::Place, Arc<str>> = BTreeMap::new();
+    listeners.retain(|listener| {
+        if !names.insert(Arc::clone(&listener.name)) {
+            return false;
+        }
+        if listener.piece.is_refused {
+            return true;
+        }
+        let own = address::places(&listener.piece.bytes);
+        if let Some((place, first)) = own.iter().find_map(|place| places.get_key_value(place)) {
+            let message =
+                format!("listener {first} has the address {place} already, so this one is left out");
+            ctx.tell(format!("Listener {}", listener.name), "address", message);
+            return false;
+        }
+        places.extend(own.into_iter().map(|place| (place, Arc::clone(&listener.name))));
+        true
+    });
     listeners
 }
 
