@@ -179,7 +179,7 @@ impl NodeMetadata {
             tls_server: keys.tls_files("SERVER"),
             tls_client: keys.tls_files("CLIENT"),
             http_proxy_port: keys.number("HTTP_PROXY_PORT"),
-            idle_timeout: keys.text("IDLE_TIMEOUT"),
+            idle_timeout: idle_timeout(keys.text("IDLE_TIMEOUT")),
             http10: keys.flag("HTTP10"),
             generator: keys.text("GENERATOR"),
             dns_capture: keys.is_on("DNS_CAPTURE"),
@@ -289,4 +289,10 @@ fn scalar(value: &Value) -> String {
         Value::Bool(flag) => flag.to_string(),
         Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
     }
+}
+
+/// Envoy would refuse every listener with a time less than none, so such a text counts as no text.
+fn idle_timeout(text: String) -> String {
+    let is_negative = proto::wkt::Duration::parse(&text).is_some_and(|duration| duration.as_nanos() < 0);
+    if is_negative { String::new() } else { text }
 }

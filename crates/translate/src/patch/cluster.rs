@@ -49,7 +49,7 @@ pub(crate) fn clusters(ctx: &Context<'_>, clusters: Vec<Resource>, additions: Ad
                 _ => {}
             }
         }
-        if applied.is_empty() {
+        if applied.is_empty() || cluster.piece.is_refused {
             made.push(cluster);
         } else {
             let input = PatchedCluster { base: Base(Arc::clone(&cluster.piece)), patches: applied };

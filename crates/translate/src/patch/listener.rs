@@ -58,7 +58,8 @@ pub(crate) fn listeners(ctx: &Context<'_>, context: PatchContext, listeners: Vec
             !adds_listener && (renames || named.is_empty() || named == &*listener.name)
         };
         let patches: Vec<Patch> = all.iter().filter(|patch| concerns(patch)).map(|p| Arc::clone(p)).collect();
-        if patches.is_empty() || &*listener.name == UNPATCHED {
+        // What Envoy would refuse by itself is not sent, whatever patches make of it.
+        if patches.is_empty() || &*listener.name == UNPATCHED || listener.piece.is_refused {
             made.push(listener);
             continue;
         }
@@ -115,6 +116,10 @@ impl Input for PatchedListener {
         references.retain(|reference| !matches!(reference, Reference::Routes(_) | Reference::Extension(_)));
         references.extend(found);
         Rendered { message: listener, references, issues }
+    }
+
+    fn refusal(&self, message: &Listener) -> Option<Violation> {
+        Referring::refusal(message)
     }
 }
 

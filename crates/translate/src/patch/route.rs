@@ -36,7 +36,7 @@ pub(crate) fn routes(ctx: &Context<'_>, routes: Resource) -> Resource {
         .filter(|patch| is_for(patch, context, &routes.name, &declared))
         .cloned()
         .collect();
-    if patches.is_empty() {
+    if patches.is_empty() || routes.piece.is_refused {
         return routes;
     }
     let input = PatchedRoutes { base: Base(Arc::clone(&routes.piece)), patches };
