@@ -16,6 +16,8 @@ fn one_service(service: &Service) -> Value {
         .iter()
         .map(|port| json!({"name": port.name, "port": port.number, "protocol": format!("{:?}", port.protocol)}))
         .collect();
+    let mut addresses = service.addresses_elsewhere.clone();
+    addresses.insert(service.cluster.clone(), service.addresses.clone());
     json!({
         "Attributes": {
             "ServiceRegistry": format!("{:?}", service.registry),
@@ -26,7 +28,7 @@ fn one_service(service: &Service) -> Value {
         },
         "ports": ports,
         "hostname": service.host.as_str(),
-        "clusterVIPs": service.addresses,
+        "clusterVIPs": {"Addresses": addresses},
         "defaultAddress": service.default_address(),
         "autoAllocatedAddresses": service.auto_addresses,
         "resolution": format!("{:?}", service.resolution),
@@ -61,6 +63,7 @@ fn one_endpoint(endpoint: &Endpoint) -> Value {
         "labels": *endpoint.labels,
         "serviceAccount": endpoint.service_account,
         "network": endpoint.network,
+        "cluster": endpoint.cluster,
         "locality": endpoint.locality.to_string(),
         "tlsMode": endpoint.tls_mode,
         "health": format!("{:?}", endpoint.health),

@@ -1,6 +1,7 @@
 //! What is to change ([`Changeset`]) and what did change ([`Change`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::{AnyObject, ConfigKey, Kind};
 
@@ -19,6 +20,18 @@ impl Changeset {
     /// Deletes an object.
     pub fn delete(&mut self, key: ConfigKey) {
         self.entries.insert(key, None);
+    }
+
+    /// Puts an object in place under a key, which may be of a remote cluster, or deletes what is there.
+    pub fn set(&mut self, key: ConfigKey, object: Option<AnyObject>) {
+        self.entries.insert(key, object);
+    }
+
+    /// The same changes to the objects of a remote cluster.
+    #[must_use]
+    pub fn in_cluster(self, id: &Arc<str>) -> Self {
+        let entries = self.entries.into_iter().map(|(key, object)| (key.in_cluster(id), object));
+        Self { entries: entries.collect() }
     }
 
     /// Adds what came later; it wins.

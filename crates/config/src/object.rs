@@ -38,9 +38,9 @@ impl<T> Hash for Object<T> {
 }
 
 impl<T: Resource> Object<T> {
-    /// The key of this object.
+    /// The key of this object, as one of our own configuration: an object does not know its cluster.
     pub fn key(&self) -> ConfigKey {
-        ConfigKey { kind: T::KIND, namespace: self.meta.namespace.clone(), name: self.meta.name.clone() }
+        ConfigKey::new(T::KIND, self.meta.namespace.clone(), self.meta.name.clone())
     }
 }
 
@@ -95,9 +95,9 @@ macro_rules! define_any_object {
 for_every_kind!(define_any_object);
 
 impl AnyObject {
-    /// The key of this object.
+    /// The key of this object, as one of our own configuration: an object does not know its cluster.
     pub fn key(&self) -> ConfigKey {
         let meta = self.meta();
-        ConfigKey { kind: self.kind(), namespace: meta.namespace.clone(), name: meta.name.clone() }
+        ConfigKey::new(self.kind(), meta.namespace.clone(), meta.name.clone())
     }
 }

@@ -1,6 +1,8 @@
 //! All objects of the mesh, by kind, in persistent maps: a clone costs a few counters, and two stores share what did
-//! not change between them.
+//! not change between them. What remote clusters hold lies beside, cluster by cluster, where nothing finds it that does
+//! not ask for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -92,10 +94,13 @@ impl<'a, T> IntoIterator for &'a ObjectMap<T> {
 
 macro_rules! define_store {
     ($($variant:ident $field:ident $group:literal $kind:literal [$($version:literal),+] $scope:ident $shape:ident $type:ty;)+) => {
-        /// Every object of the mesh.
+        /// Every object of the mesh, or of one remote cluster.
         #[derive(Clone, Debug, Default)]
         pub struct ConfigStore {
             $($field: ObjectMap<$type>,)+
+            /// The ID of the remote cluster that this is the store of.
+            cluster: Option<Arc<str>>,
+            remotes: Arc<BTreeMap<Arc<str>, ConfigStore>>,
         }
 
         impl ConfigStore {
@@ -106,24 +111,30 @@ macro_rules! define_store {
                 }
             )+
 
-            /// One object of any kind.
+            /// One object of any kind and cluster.
             pub fn get(&self, key: &ConfigKey) -> Option<AnyObject> {
+                if key.cluster != self.cluster {
+                    return self.remote(key.cluster.as_deref()?)?.get(key);
+                }
                 match key.kind {
                     $(Kind::$variant => self.$field.get(&key.namespace, &key.name).cloned().map(AnyObject::$variant),)+
                 }
             }
 
-            /// How many objects there are.
+            /// How many objects there are, those of remote clusters left out.
             pub fn len(&self) -> usize {
                 0 $(+ self.$field.len())+
             }
 
-            /// Every object, in the order of keys.
+            /// Every object, in the order of keys, those of remote clusters left out.
             pub fn iter(&self) -> impl Iterator<Item = AnyObject> + '_ {
                 std::iter::empty()$(.chain(self.$field.iter().cloned().map(AnyObject::$variant)))+
             }
 
             fn put(&mut self, key: &ConfigKey, new: Option<&AnyObject>) -> Result<Option<AnyObject>, Unchanged> {
+                if key.cluster != self.cluster {
+                    return self.put_remote(key, new);
+                }
                 let place = (key.namespace.clone(), key.name.clone());
                 match (key.kind, new) {
                     $(
@@ -141,9 +152,45 @@ macro_rules! define_store {
 for_every_kind!(define_store);
 
 impl ConfigStore {
-    /// Whether there is no object.
+    /// Whether there is no object, those of remote clusters left out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The ID of the remote cluster that this is the store of; `None` for our own configuration.
+    pub fn cluster(&self) -> Option<&Arc<str>> {
+        self.cluster.as_ref()
+    }
+
+    /// What remote clusters hold, in the order of their IDs; only clusters that hold anything.
+    pub fn remotes(&self) -> impl Iterator<Item = &ConfigStore> {
+        self.remotes.values()
+    }
+
+    /// What the remote cluster of that ID holds; none where it holds nothing.
+    pub fn remote(&self, id: &str) -> Option<&ConfigStore> {
+        self.remotes.get(id)
+    }
+
+    fn put_remote(
+        &mut self,
+        key: &ConfigKey,
+        new: Option<&AnyObject>,
+    ) -> Result<Option<AnyObject>, Unchanged> {
+        // The store of a remote cluster has neither our own objects nor those of a third.
+        let (None, Some(id)) = (&self.cluster, &key.cluster) else { return Err(Unchanged) };
+        if new.is_none() && !self.remotes.contains_key(id) {
+            return Err(Unchanged);
+        }
+        let remotes = Arc::make_mut(&mut self.remotes);
+        let remote = remotes
+            .entry(Arc::clone(id))
+            .or_insert_with(|| Self { cluster: Some(Arc::clone(id)), ..Self::default() });
+        let old = remote.put(key, new)?;
+        if new.is_none() && remote.is_empty() {
+            remotes.remove(id);
+        }
+        Ok(old)
     }
 
     /// Applies a changeset and returns what did change, in the order of keys. An object whose fingerprint is

@@ -48,7 +48,8 @@ impl Derived {
 
     /// Whether a change can make a difference: one of these kinds, or of an object that was looked up.
     pub fn is_concerned_by(&self, change: &Change) -> bool {
-        Self::FED_BY.contains(&change.key.kind) || self.asked.concerns(&change.key)
+        let is_own = change.key.cluster.is_none();
+        is_own && (Self::FED_BY.contains(&change.key.kind) || self.asked.concerns(&change.key))
     }
 
     /// The objects, by key.

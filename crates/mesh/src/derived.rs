@@ -86,9 +86,9 @@ pub(crate) fn difference(
     seen: &ConfigStore,
 ) -> Changeset {
     let mut difference = Changeset::default();
-    let mut settle = |key: &ConfigKey| match seen.get(key).or_else(|| new.get(key).cloned()) {
-        Some(object) => difference.upsert(object),
-        None => difference.delete(key.clone()),
+    let mut settle = |key: &ConfigKey| {
+        let object = seen.get(key).or_else(|| new.get(key).cloned());
+        difference.set(key.clone(), object);
     };
     for change in changes {
         settle(&change.key);

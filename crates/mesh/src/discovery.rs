@@ -1,7 +1,9 @@
 //! `discoverySelectors`: objects of namespaces that no selector chooses are as if they were not there (spec 5.1).
-//! Objects of the cluster, namespaces and the mesh configuration itself are always seen.
+//! Objects of the cluster, namespaces and the mesh configuration itself are always seen. The namespaces of a remote
+//! cluster are chosen by the labels they have there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use config::{Change, Changeset, ConfigKey, ConfigStore, Kind};
 use model::{Labels, Namespace};
@@ -14,9 +16,7 @@ impl Mesh {
     pub fn selected_namespaces(&self) -> Vec<String> {
         let discovery = Discovery::of(self.settings(), self.store());
         let names = self.store().namespaces().iter().map(|object| object.meta.name.clone());
-        let is_chosen = |name: &String| {
-            discovery.namespaces.as_ref().is_none_or(|names| names.contains(&Namespace::from(name.as_str())))
-        };
+        let is_chosen = |name: &String| discovery.chooses(None, &Namespace::from(name.as_str()));
         names.map(|name| name.to_string()).filter(is_chosen).collect()
     }
 }
@@ -24,8 +24,8 @@ impl Mesh {
 /// Which namespaces are seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Discovery {
-    /// `None` for all.
-    namespaces: Option<BTreeSet<Namespace>>,
+    /// By remote cluster, `None` being our own; `None` for all of all.
+    namespaces: Option<BTreeMap<Option<Arc<str>>, BTreeSet<Namespace>>>,
 }
 
 impl Discovery {
@@ -35,22 +35,27 @@ impl Discovery {
         if selectors.is_empty() {
             return Self::default();
         }
-        let selected = store
-            .namespaces()
-            .iter()
-            .filter(|object| {
+        let selected = |store: &ConfigStore| {
+            let namespaces = store.namespaces().iter().filter(|object| {
                 selectors.iter().any(|selector| selects(selector, &object.meta.labels, &object.meta.name))
-            })
-            .map(|object| Namespace::new(object.meta.name.clone()))
-            .collect();
-        Self { namespaces: Some(selected) }
+            });
+            let names = namespaces.map(|object| Namespace::new(object.meta.name.clone())).collect();
+            (store.cluster().cloned(), names)
+        };
+        Self { namespaces: Some(std::iter::once(store).chain(store.remotes()).map(selected).collect()) }
+    }
+
+    /// Whether a namespace of a cluster is seen.
+    fn chooses(&self, cluster: Option<&Arc<str>>, namespace: &Namespace) -> bool {
+        let Some(all) = &self.namespaces else { return true };
+        all.get(&cluster.cloned()).is_some_and(|names| names.contains(namespace))
     }
 
     /// Whether an object of that key is seen.
     fn sees(&self, key: &ConfigKey) -> bool {
         key.namespace.is_empty()
             || matches!(key.kind, Kind::Namespace | Kind::ConfigMap)
-            || self.namespaces.as_ref().is_none_or(|names| names.contains(&key.namespace))
+            || self.chooses(key.cluster.as_ref(), &key.namespace)
     }
 
     /// The objects that are seen.
@@ -58,7 +63,14 @@ impl Discovery {
         if self.namespaces.is_none() {
             return all.clone();
         }
-        all.iter().filter(|object| self.sees(&object.key())).collect()
+        let mut visible = Changeset::default();
+        for key in keys(all).filter(|key| self.sees(key)) {
+            let object = all.get(&key);
+            visible.set(key, object);
+        }
+        let mut store = ConfigStore::default();
+        store.apply(visible);
+        store
     }
 
     /// What is seen after changes to all objects, and what changed of it. `before` is how it was seen until now.
@@ -76,28 +88,28 @@ impl Discovery {
             let mut next = seen.clone();
             let mut visible = Changeset::default();
             for change in changes.iter().filter(|change| self.sees(&change.key)) {
-                put(&mut visible, change.key.clone(), change.new.clone());
+                visible.set(change.key.clone(), change.new.clone());
             }
             let changed = next.apply(visible);
             return (next, changed);
         }
         let target = self.visible(all);
         let mut difference = Changeset::default();
-        for object in seen.iter().filter(|object| target.get(&object.key()).is_none()) {
-            difference.delete(object.key());
+        for key in keys(seen).chain(keys(&target)) {
+            let object = target.get(&key);
+            difference.set(key, object);
         }
-        target.iter().for_each(|object| difference.upsert(object));
         let mut next = seen.clone();
         let changed = next.apply(difference);
         (next, changed)
     }
 }
 
-fn put(changes: &mut Changeset, key: ConfigKey, new: Option<config::AnyObject>) {
-    match new {
-        Some(object) => changes.upsert(object),
-        None => changes.delete(key),
-    }
+/// The keys of all objects, those of remote clusters among them.
+fn keys(store: &ConfigStore) -> impl Iterator<Item = ConfigKey> {
+    std::iter::once(store).chain(store.remotes()).flat_map(|of_cluster| {
+        of_cluster.iter().map(|object| ConfigKey { cluster: of_cluster.cluster().cloned(), ..object.key() })
+    })
 }
 
 /// Kubernetes' reading of a selector. The label that holds a namespace's own name need not be written on it.

@@ -1,7 +1,7 @@
 //! The endpoints behind every service: EndpointSlices, or the selected Pods where a Service has none; ServiceEntry
 //! endpoints and selected WorkloadEntries and Pods (spec 2.1, 5.3, 8).
 //!
-//! A change does again what it can concern: a slice its service, a pod the services of its namespace that name or
+//! What the clusters hold is looked at cluster by cluster. A change does again what it can concern: a slice its service, a pod the services of its namespace that name or
 //! select it, a node its pods, any other object the services of its namespace.
 
 #[cfg(test)]
@@ -140,12 +140,13 @@ impl Concerned {
                 Kind::Pod => {
                     for object in states() {
                         if let AnyObject::Pod(pod) = object {
-                            concerned.add_pod(pod, sources);
+                            concerned.add_pod(pod, sources.of_key(&change.key));
                         }
                     }
                 }
                 Kind::Node => {
-                    let pods = sources.store.pods().iter();
+                    let sources = sources.of_key(&change.key);
+                    let pods = sources.into_iter().flat_map(|sources| sources.store.pods());
                     pods.filter(|pod| *pod.spec.node_name == *change.key.name)
                         .for_each(|pod| concerned.add_pod(pod, sources));
                 }
@@ -162,10 +163,11 @@ impl Concerned {
         concerned
     }
 
-    /// A pod concerns services whose slices name it or its address, and those that could select it.
-    fn add_pod(&mut self, pod: &Object<k8s::Pod>, sources: &Sources<'_>) {
+    /// A pod concerns services whose slices name it or its address, and those that could select it. `sources` are those
+    /// of its cluster; none if nothing is left of that.
+    fn add_pod(&mut self, pod: &Object<k8s::Pod>, sources: Option<&Sources<'_>>) {
         let namespace = &pod.meta.namespace;
-        for (service, slices) in sources.slices_in(namespace) {
+        for (service, slices) in sources.into_iter().flat_map(|sources| sources.slices_in(namespace)) {
             if slices.iter().any(|slice| mentions(slice, pod)) {
                 self.kubernetes_services.insert((namespace.clone(), service.to_owned()));
             }

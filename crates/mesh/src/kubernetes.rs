@@ -1,6 +1,6 @@
 //! Kubernetes Services to services of the mesh (spec section 8, rows K01 to K07).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::{ConfigStore, Object, k8s};
 use model::{Host, Protocol};
@@ -20,7 +20,7 @@ pub(crate) fn host(name: &str, namespace: &str, domain: &str) -> Host {
     Host::from(format!("{name}.{namespace}.svc.{domain}"))
 }
 
-/// One Service.
+/// One Service of the cluster whose store it is.
 pub(crate) fn service(
     object: &Object<k8s::Service>,
     store: &ConfigStore,
@@ -71,11 +71,13 @@ pub(crate) fn service(
         name: meta.name.to_string(),
         object_name: meta.name.to_string(),
         registry: Registry::Kubernetes,
+        cluster: settings.cluster_of(store).to_owned(),
         creation: meta.creation,
         ports,
         resolution,
         external: external_name.is_some(),
         addresses,
+        addresses_elsewhere: BTreeMap::new(),
         auto_addresses: Vec::new(),
         export_to: ExportTo::of(
             export_to.split(',').map(str::trim).filter(|n| !n.is_empty()),

@@ -9,6 +9,8 @@
 
 mod allocation;
 mod attachment;
+#[cfg(test)]
+mod clusters_tests;
 mod credential;
 mod delegate;
 mod derived;

@@ -41,8 +41,10 @@ impl Dirty {
 /// All services, by age.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceIndex {
-    /// By age; a ServiceEntry yields one service per host and address.
+    /// By age; a ServiceEntry yields one service per host and address, Services of several clusters one per host.
     all: Vec<Arc<Service>>,
+    /// What each cluster declares, by age; empty without remote clusters, as `all` says it then.
+    declared: Vec<Arc<Service>>,
     /// One per host and namespace: Kubernetes beats ServiceEntry, else the oldest.
     by_host: BTreeMap<Host, BTreeMap<Namespace, Arc<Service>>>,
 }
@@ -61,10 +63,18 @@ impl ServiceIndex {
             )
             .map(Arc::new)
             .collect();
-        all.sort_by(|a, b| {
-            let key = |s: &Service| (s.creation, format!("{}.{}", s.name, s.namespace));
-            key(a).cmp(&key(b))
-        });
+        let mut declared = Vec::new();
+        for remote in store.remotes() {
+            let services = remote.services().iter();
+            declared.extend(services.map(|object| Arc::new(kubernetes::service(object, remote, settings))));
+        }
+        if !declared.is_empty() {
+            let merged = merge(&all, &declared);
+            declared.append(&mut all);
+            all = merged;
+            sort_by_age(&mut declared);
+        }
+        sort_by_age(&mut all);
         let mut by_host: BTreeMap<Host, BTreeMap<Namespace, Arc<Service>>> = BTreeMap::new();
         for service in &all {
             let of_host = by_host.entry(service.host.clone()).or_default();
@@ -75,12 +85,17 @@ impl ServiceIndex {
                 }
             }
         }
-        Self { all, by_host }
+        Self { all, declared, by_host }
     }
 
-    /// Every service, by age, one by one.
+    /// Every service as one cluster declares it, by age: where several declare a host, once for each of them.
+    pub(crate) fn declared(&self) -> &[Arc<Service>] {
+        if self.declared.is_empty() { &self.all } else { &self.declared }
+    }
+
+    /// The same, one by one.
     pub(crate) fn each(&self) -> impl Iterator<Item = &Service> {
-        self.all.iter().map(AsRef::as_ref)
+        self.declared().iter().map(AsRef::as_ref)
     }
 
     /// Every service, by age.
@@ -105,6 +120,29 @@ impl ServiceIndex {
         found.sort_by_key(|service| class(service));
         found
     }
+}
+
+/// One service for each host that Services of several clusters have, after the first of them: our own cluster goes
+/// first, then the others in the order of their IDs. ServiceEntries stay as they are.
+fn merge(own: &[Arc<Service>], remote: &[Arc<Service>]) -> Vec<Arc<Service>> {
+    let mut merged: Vec<Arc<Service>> = Vec::with_capacity(own.len() + remote.len());
+    let mut places: BTreeMap<Host, usize> = BTreeMap::new();
+    for service in own.iter().chain(remote) {
+        if service.is_kubernetes() {
+            if let Some(first) = places.get(&service.host).and_then(|place| merged.get_mut(*place)) {
+                *first = Arc::new(Service::clone(first).merged_with(service));
+                continue;
+            }
+            places.insert(service.host.clone(), merged.len());
+        }
+        merged.push(Arc::clone(service));
+    }
+    merged
+}
+
+fn sort_by_age(services: &mut [Arc<Service>]) {
+    let key = |s: &Service| (s.creation, format!("{}.{}", s.name, s.namespace), s.cluster.clone());
+    services.sort_by_cached_key(|service| key(service));
 }
 
 /// One consistent, immutable state of everything that was configured.
@@ -210,7 +248,7 @@ impl Mesh {
             dirty.mark(&Question::Kind(change.key.kind));
             dirty.mark(&Question::KindIn(change.key.kind, change.key.namespace.clone()));
             if matches!(change.key.kind, Kind::Secret | Kind::ConfigMap) {
-                let ConfigKey { kind, namespace, name } = change.key.clone();
+                let ConfigKey { kind, namespace, name, .. } = change.key.clone();
                 dirty.mark(&Question::Object(kind, namespace, name));
             }
         }

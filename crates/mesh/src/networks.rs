@@ -63,22 +63,22 @@ impl NetworkIndex {
                 match &gateway.gw {
                     Some(Gw::Address(address)) => all.extend(at(address, gateway.port, name, "")),
                     Some(Gw::RegistryServiceName(host)) => {
-                        for service in services.by_host(&host.as_str().into()).filter(|s| names_gateway(s)) {
-                            all.extend(of_service(service, gateway.port, name, settings));
+                        for service in services.each().filter(|s| *s.host == **host && names_gateway(s)) {
+                            all.extend(of_service(service, gateway.port, name));
                         }
                     }
                     None => {}
                 }
             }
         }
-        for service in services.all().iter().filter(|service| service.is_kubernetes()) {
+        for service in services.each().filter(|service| service.is_kubernetes()) {
             let Some(network) = service.labels.value(NETWORK).filter(|network| !network.is_empty()) else {
                 continue;
             };
             let stated = service.labels.value(GATEWAY_PORT).and_then(|port| port.parse().ok());
             let port = stated.unwrap_or(DEFAULT_PORT);
             if service.port(port).is_some() {
-                all.extend(of_service(service, port, network, settings));
+                all.extend(of_service(service, port, network));
             }
         }
         for gateway in store.kubernetes_gateways() {
@@ -150,10 +150,9 @@ fn at(address: &str, port: u32, network: &str, cluster: &str) -> Option<NetworkG
     })
 }
 
-fn of_service(service: &Service, port: u32, network: &str, settings: &MeshSettings) -> Vec<NetworkGateway> {
-    let cluster = &settings.features.cluster_id;
+fn of_service(service: &Service, port: u32, network: &str) -> Vec<NetworkGateway> {
     let addresses = &service.kubernetes.external_addresses;
-    addresses.iter().filter_map(|address| at(address, port, network, cluster)).collect()
+    addresses.iter().filter_map(|address| at(address, port, network, &service.cluster)).collect()
 }
 
 /// The listeners of a Gateway of the Gateway API that pass mutual TLS on, at the addresses it asks for.

@@ -1,5 +1,6 @@
 //! Services as the mesh sees them, whatever they came from: a Kubernetes Service or one host and address of a
-//! ServiceEntry (spec sections 5.3 and 8).
+//! ServiceEntry (spec sections 5.3 and 8). Services of one host in several clusters are one service with addresses for
+//! each (row K14).
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -105,6 +106,8 @@ pub struct Service {
     pub object_name: String,
     /// Where it was declared.
     pub registry: Registry,
+    /// The cluster that declares it, our own one first where several do.
+    pub cluster: String,
     /// Age of the declaring object.
     pub creation: Timestamp,
     /// Ports in declared order.
@@ -116,6 +119,8 @@ pub struct Service {
     /// Virtual addresses: ClusterIPs in order, or the one address (perhaps a CIDR) of a ServiceEntry. Never empty:
     /// a service without an address has [`UNSPECIFIED_V4`].
     pub addresses: Vec<String>,
+    /// The virtual addresses that it has in further clusters, by cluster.
+    pub addresses_elsewhere: BTreeMap<String, Vec<String>>,
     /// Automatically allocated addresses (ServiceEntry), for proxies with DNS capture.
     pub auto_addresses: Vec<String>,
     /// Who may see it.
@@ -142,6 +147,7 @@ impl Service {
     pub fn sealed(mut self) -> Self {
         self.fingerprint = Fingerprint::of_hash(&(
             (&self.host, &self.namespace, &self.name, &self.object_name, self.registry, self.creation),
+            (&self.cluster, &self.addresses_elsewhere),
             (
                 &self.ports,
                 self.resolution,
@@ -159,6 +165,25 @@ impl Service {
     /// The port of that number.
     pub fn port(&self, number: u32) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// The virtual addresses for a proxy of that cluster: those that the service has there, else the first one it has.
+    pub fn addresses_for(&self, cluster: &str) -> &[String] {
+        if cluster.is_empty() || *cluster == self.cluster {
+            return &self.addresses;
+        }
+        let elsewhere = self.addresses_elsewhere.get(cluster).map(Vec::as_slice);
+        elsewhere.or_else(|| self.addresses.get(..1)).unwrap_or_default()
+    }
+
+    /// This service with what another cluster declares under its host: the addresses there and the accounts behind it.
+    #[must_use]
+    pub(crate) fn merged_with(mut self, other: &Self) -> Self {
+        self.addresses_elsewhere.insert(other.cluster.clone(), other.addresses.clone());
+        self.subject_alt_names.extend(other.subject_alt_names.iter().cloned());
+        self.subject_alt_names.sort();
+        self.subject_alt_names.dedup();
+        self.sealed()
     }
 
     /// The first address, [`UNSPECIFIED_V4`] when it has none.

@@ -1,5 +1,7 @@
 //! ServiceEntry to services: one per host and address (spec 5.3, rows S10 to S14).
 
+use std::collections::BTreeMap;
+
 use config::{ConfigStore, Object};
 use model::{Host, Protocol};
 use proto::istio;
@@ -36,11 +38,13 @@ pub(crate) fn services(
                     host: host.clone(),
                     namespace: object.meta.namespace.clone(),
                     registry: Registry::External,
+                    cluster: settings.cluster_of(store).to_owned(),
                     creation: object.meta.creation,
                     ports: ports.clone(),
                     resolution: resolution(entry),
                     external: entry.location() == Location::MeshExternal,
                     addresses: vec![address.clone()],
+                    addresses_elsewhere: BTreeMap::new(),
                     auto_addresses,
                     export_to: ExportTo::of(
                         entry.export_to.iter().map(String::as_str),

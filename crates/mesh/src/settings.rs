@@ -117,6 +117,11 @@ impl MeshSettings {
         Namespace::from(if name.is_empty() { "istio-system" } else { name })
     }
 
+    /// The ID of the cluster that a store is of.
+    pub fn cluster_of<'a>(&'a self, store: &'a ConfigStore) -> &'a str {
+        store.cluster().map_or(&self.features.cluster_id, |id| id)
+    }
+
     /// The trust domain of workload identities.
     pub fn trust_domain(&self) -> &str {
         if self.config.trust_domain.is_empty() { "cluster.local" } else { &self.config.trust_domain }

@@ -70,7 +70,7 @@ pub(crate) fn network(
     for (name, network) in sorted(&settings.networks.networks) {
         for endpoints in network.endpoints.iter().filter_map(|endpoints| endpoints.ne.as_ref()) {
             match endpoints {
-                Ne::FromRegistry(registry) if *registry == settings.features.cluster_id => {
+                Ne::FromRegistry(registry) if *registry == *settings.cluster_of(store) => {
                     return name.to_owned();
                 }
                 Ne::FromRegistry(_) => {}

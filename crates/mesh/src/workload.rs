@@ -10,7 +10,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::{Kind, Object, k8s};
+use config::{ConfigStore, Kind, Object, k8s};
 use model::{Labels, Locality, Namespace, Protocol};
 use proto::istio::networking::WorkloadEntry;
 
@@ -55,26 +55,36 @@ pub struct StatedWorkload<'a> {
     pub labels: &'a Labels,
     /// Names, protocols and numbers of the pod's ports; `None` if it does not say.
     pub ports: Option<&'a [(String, String, u32)]>,
-    /// Whether it is in the cluster that the Kubernetes objects are from.
-    pub is_in_cluster: bool,
+    /// The cluster it is in; empty for our own.
+    pub cluster: &'a str,
 }
 
 impl Reader<'_> {
-    /// What the mesh knows of the pod of that name.
-    pub fn workload(&self, pod: &str, namespace: &Namespace) -> Option<WorkloadFacts> {
+    /// The objects of the cluster of that ID, an empty one being our own; none if nothing is known of it. The caller
+    /// must have noted a question that covers what it looks at.
+    pub(crate) fn store_of(&self, cluster: &str) -> Option<&ConfigStore> {
+        let own = &self.mesh().settings().features.cluster_id;
+        let is_own = cluster.is_empty() || *cluster == **own;
+        if is_own { Some(self.store()) } else { self.store().remote(cluster) }
+    }
+
+    /// What the mesh knows of the pod of that name in that cluster.
+    pub fn workload(&self, cluster: &str, pod: &str, namespace: &Namespace) -> Option<WorkloadFacts> {
         self.note(&Question::KindIn(Kind::Pod, namespace.clone()));
         self.note(&Question::Kind(Kind::Node));
         self.note(&Question::Kind(Kind::Namespace));
-        let found = self.store().pods().get(namespace, pod)?;
+        let settings = self.settings();
+        let store = self.store_of(cluster)?;
+        let found = store.pods().get(namespace, pod)?;
         Some(WorkloadFacts {
-            locality: Locality::parse(&crate::topology::pod_locality(found, self.store())),
+            locality: Locality::parse(&crate::topology::pod_locality(found, store)),
             labels: found.meta.labels.clone(),
             node_name: found.spec.node_name.clone(),
             network: crate::topology::network(
                 found.spec.pod_ips.first().map_or("", String::as_str),
                 &found.meta.labels,
-                self.store(),
-                self.settings(),
+                store,
+                settings,
             ),
         })
     }
@@ -83,9 +93,7 @@ impl Reader<'_> {
     pub fn own_services(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
         self.note(&Question::Services);
         let mut own = self.own_service_entries(workload);
-        if workload.is_in_cluster {
-            own.extend(self.own_kubernetes_services(workload));
-        }
+        own.extend(self.own_kubernetes_services(workload));
         own.sort_by(|a, b| (a.service.creation, &a.service.host).cmp(&(b.service.creation, &b.service.host)));
         own
     }
@@ -113,20 +121,22 @@ impl Reader<'_> {
     fn own_kubernetes_services(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
         self.note(&Question::KindIn(Kind::WorkloadEntry, workload.namespace.clone()));
         self.note(&Question::KindIn(Kind::Pod, workload.namespace.clone()));
-        if let Some(instance) = self.own_workload_entry(workload) {
+        let Some(store) = self.store_of(workload.cluster) else { return Vec::new() };
+        if let Some(instance) = self.own_workload_entry(workload, store) {
             let balanced = |service: &Service| service.resolution == Resolution::ClientSideLb;
-            return self.selecting(workload.namespace, instance.labels(), balanced, |port| {
+            return self.selecting(store, workload.namespace, instance.labels(), balanced, |port| {
                 entry_port(&instance, port).filter(|_| port.protocol != Protocol::Udp)
             });
         }
-        if let Some(pod) = self.store().pods().get(workload.namespace, workload.pod) {
+        if let Some(pod) = store.pods().get(workload.namespace, workload.pod) {
             let own = self.selecting(
+                store,
                 workload.namespace,
                 &pod.meta.labels,
                 |_| true,
                 |port| target_port(port, &pod.spec),
             );
-            return if own.is_empty() { self.by_slices(workload) } else { own };
+            return if own.is_empty() { self.by_slices(workload, store) } else { own };
         }
         if workload.labels.is_empty() {
             return Vec::new();
@@ -134,6 +144,7 @@ impl Reader<'_> {
         // One port that the proxy's own account does not explain makes all of the account useless.
         let is_explained = |port: &ServicePort| stated_port(port, workload).is_some();
         let own = self.selecting(
+            store,
             workload.namespace,
             workload.labels,
             |_| true,
@@ -143,16 +154,20 @@ impl Reader<'_> {
     }
 
     /// The WorkloadEntry with the proxy's first address; of several the one with the proxy's name, else the first.
-    fn own_workload_entry(&self, workload: StatedWorkload<'_>) -> Option<WorkloadInstance> {
+    fn own_workload_entry(
+        &self,
+        workload: StatedWorkload<'_>,
+        store: &ConfigStore,
+    ) -> Option<WorkloadInstance> {
         let first = workload.addresses.get(..1)?;
-        let entries = self.store().workload_entries().in_namespace(workload.namespace);
+        let entries = store.workload_entries().in_namespace(workload.namespace);
         let is_at = |entry: &Object<WorkloadEntry>| {
             entry.spec.address.parse().is_ok_and(|address: IpAddr| first.contains(&address))
         };
         let mut found: Vec<_> = entries
             .filter(|entry| is_at(entry))
             .filter_map(|entry| {
-                let instance = WorkloadInstance::of_entry(entry, self.settings())?;
+                let instance = WorkloadInstance::of_entry(entry, store, self.settings())?;
                 instance.has_address(first).then_some((*entry.meta.name != *workload.pod, instance))
             })
             .collect();
@@ -160,18 +175,18 @@ impl Reader<'_> {
         found.into_iter().next().map(|(_, instance)| instance)
     }
 
-    /// Every port of the Kubernetes Services whose selectors choose the labels; several ports of one service with the
-    /// same target and protocol count once.
+    /// Every port of the Kubernetes Services of a cluster whose selectors choose the labels; several ports of one service
+    /// with the same target and protocol count once.
     fn selecting(
         &self,
+        store: &ConfigStore,
         namespace: &Namespace,
         labels: &Labels,
         admits: impl Fn(&Service) -> bool,
         target: impl Fn(&ServicePort) -> Option<u32>,
     ) -> Vec<OwnService> {
         let mut own = Vec::new();
-        let services = self.mesh().all_services().iter();
-        for service in services.filter(|s| s.namespace == *namespace && s.registry == Registry::Kubernetes) {
+        for service in self.declared_in(store).filter(|s| s.namespace == *namespace) {
             if !labels.selected_by_service(&service.selector) || !admits(service) {
                 continue;
             }
@@ -186,19 +201,26 @@ impl Reader<'_> {
         own
     }
 
+    /// The Services that a cluster declares.
+    fn declared_in(&self, store: &ConfigStore) -> impl Iterator<Item = &Arc<Service>> {
+        let cluster = self.mesh().settings().cluster_of(store).to_owned();
+        let all = self.mesh().services().declared().iter();
+        all.filter(move |service| service.registry == Registry::Kubernetes && service.cluster == cluster)
+    }
+
     /// Services without a selector whose slices hold the proxy's first address.
-    fn by_slices(&self, workload: StatedWorkload<'_>) -> Vec<OwnService> {
+    fn by_slices(&self, workload: StatedWorkload<'_>, store: &ConfigStore) -> Vec<OwnService> {
         self.note(&Question::KindIn(Kind::EndpointSlice, workload.namespace.clone()));
         let holds = |slice: &Object<k8s::EndpointSlice>| {
             let mut addresses = slice.spec.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
             addresses.any(|a| a.parse().is_ok_and(|a: IpAddr| workload.addresses.first() == Some(&a)))
         };
         let mut own = Vec::new();
-        for slice in self.store().endpoint_slices().in_namespace(workload.namespace) {
+        for slice in store.endpoint_slices().in_namespace(workload.namespace) {
             let name = k8s::EndpointSlice::service_name(&slice.meta.labels);
-            let services = self.mesh().all_services().iter();
-            let service = services
-                .filter(|s| s.namespace == *workload.namespace && s.is_kubernetes())
+            let service = self
+                .declared_in(store)
+                .filter(|s| s.namespace == *workload.namespace)
                 .find(|s| Some(s.name.as_str()) == name);
             let Some(service) = service.filter(|_| holds(slice)) else { continue };
             for slice_port in &slice.spec.ports {

@@ -3,11 +3,11 @@
 //! E22, K11 to K13, S12).
 //!
 //! All objects that declare the same host in one namespace share the endpoints, so that a ServiceEntry adds to a
-//! Kubernetes Service of its host.
+//! Kubernetes Service of its host, and a Service of one cluster to that of another (row K14).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use config::{ConfigStore, Kind, Object, k8s};
+use config::{ConfigKey, ConfigStore, Kind, Object, k8s};
 use model::Protocol;
 use proto::istio::networking::ServiceEntry;
 
@@ -23,6 +23,8 @@ pub(crate) struct Sources<'s> {
     pub(crate) store: &'s ConfigStore,
     settings: &'s MeshSettings,
     slices: BTreeMap<&'s str, BTreeMap<&'s str, Vec<&'s Object<k8s::EndpointSlice>>>>,
+    /// The same of remote clusters.
+    remotes: Vec<Self>,
 }
 
 impl<'s> Sources<'s> {
@@ -37,7 +39,22 @@ impl<'s> Sources<'s> {
                 of_namespace.entry(service).or_default().push(&**slice);
             }
         }
-        Self { store, settings, slices }
+        let remotes = store.remotes().map(|remote| Self::new(remote, settings)).collect();
+        Self { store, settings, slices, remotes }
+    }
+
+    /// What the cluster holds that a key is of; none if it holds nothing.
+    pub(crate) fn of_key(&self, key: &ConfigKey) -> Option<&Self> {
+        match &key.cluster {
+            None => Some(self),
+            id => self.remotes.iter().find(|remote| remote.store.cluster() == id.as_ref()),
+        }
+    }
+
+    /// What the cluster holds that declares a service.
+    fn behind(&self, service: &Service) -> Option<&Self> {
+        let all = std::iter::once(self).chain(&self.remotes);
+        all.into_iter().find(|sources| self.settings.cluster_of(sources.store) == service.cluster)
     }
 
     /// The names of Services of a namespace with their slices.
@@ -63,7 +80,7 @@ pub(crate) fn of<'s>(services: impl IntoIterator<Item = &'s Service>, sources: &
     let mut ports = BTreeSet::new();
     for service in services {
         match service.registry {
-            Registry::Kubernetes => from_kubernetes(service, sources, &mut kubernetes),
+            Registry::Kubernetes => kubernetes.push(service),
             // An entry with several addresses is as many services, each with all endpoints: their weights add up.
             Registry::External => {
                 let mut of_service = Vec::new();
@@ -75,14 +92,18 @@ pub(crate) fn of<'s>(services: impl IntoIterator<Item = &'s Service>, sources: &
             }
         }
     }
-    entries.append(&mut kubernetes);
+    // Endpoints of several clusters stand in the order of the clusters.
+    kubernetes.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+    for service in kubernetes {
+        from_kubernetes(service, sources, &mut entries);
+    }
     EndpointSet::new(entries)
 }
 
 fn from_kubernetes(service: &Service, sources: &Sources<'_>, out: &mut Vec<Endpoint>) {
-    if service.resolution == Resolution::Alias {
+    let Some(sources) = sources.behind(service).filter(|_| service.resolution != Resolution::Alias) else {
         return;
-    }
+    };
     let Sources { store, settings, .. } = *sources;
     let slices = sources.slices_of(service);
     let mut seen = BTreeSet::new();
@@ -118,7 +139,7 @@ fn from_slice(
             let Ok(pod) = pod_behind(endpoint, address, service, store) else { continue };
             let known =
                 pod.map(|pod| pod_endpoint(pod, address, store, settings)).unwrap_or_else(|| Endpoint {
-                    cluster: settings.features.cluster_id.clone(),
+                    cluster: settings.cluster_of(store).to_owned(),
                     tls_mode: "disabled".to_owned(),
                     network: crate::topology::network(address, &model::Labels::default(), store, settings),
                     ..Endpoint::default()
@@ -302,10 +323,13 @@ fn instances(
             .collect();
     };
     let namespace = &object.meta.namespace;
-    let mut found: Vec<_> =
-        WorkloadInstance::selected_entries(namespace, &selector.labels, store, settings).collect();
-    if settings.features.service_entry_select_pods {
-        found.extend(WorkloadInstance::selected_pods(namespace, &selector.labels, store, settings));
+    let mut found = Vec::new();
+    // It selects workloads of every cluster.
+    for store in std::iter::once(store).chain(store.remotes()) {
+        found.extend(WorkloadInstance::selected_entries(namespace, &selector.labels, store, settings));
+        if settings.features.service_entry_select_pods {
+            found.extend(WorkloadInstance::selected_pods(namespace, &selector.labels, store, settings));
+        }
     }
     found.retain(|instance| by_name || !instance.dns_only);
     found

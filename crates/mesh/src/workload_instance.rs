@@ -61,8 +61,12 @@ impl WorkloadInstance {
         endpoint
     }
 
-    /// A WorkloadEntry object. None while its health checks have not passed.
-    pub(crate) fn of_entry(object: &Object<WorkloadEntry>, settings: &MeshSettings) -> Option<Self> {
+    /// A WorkloadEntry of a store. None while its health checks have not passed.
+    pub(crate) fn of_entry(
+        object: &Object<WorkloadEntry>,
+        store: &ConfigStore,
+        settings: &MeshSettings,
+    ) -> Option<Self> {
         let meta = &object.meta;
         let checked = meta.annotation(HEALTH_CHECKS).is_some_and(|v| v.eq_ignore_ascii_case("true"));
         if checked && !is_healthy(object) {
@@ -73,7 +77,8 @@ impl WorkloadInstance {
         labels.extend(meta.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
         let stated = meta.annotation(AUTO_REGISTRATION_GROUP).or_else(|| meta.label(WORKLOAD_NAME));
         let name = stated.unwrap_or(&meta.name).to_owned();
-        Some(Self::stated(&object.spec, Labels::new(labels), name, &meta.namespace, settings))
+        let cluster = settings.cluster_of(store);
+        Some(Self::stated(&object.spec, Labels::new(labels), name, &meta.namespace, cluster, settings))
     }
 
     /// The WorkloadEntries of a namespace that a selector chooses; an empty one chooses none.
@@ -91,7 +96,7 @@ impl WorkloadInstance {
         let entries = store.workload_entries().in_namespace(namespace);
         entries
             .filter(move |object| may_be(object))
-            .filter_map(|object| Self::of_entry(object, settings))
+            .filter_map(|object| Self::of_entry(object, store, settings))
             .filter(|instance| instance.labels().selected_by_service(selector))
     }
 
@@ -112,7 +117,8 @@ impl WorkloadInstance {
     pub(crate) fn inline(entry: &WorkloadEntry, meta: &Meta, index: usize, settings: &MeshSettings) -> Self {
         let labels = entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let name = format!("{}-{index}", meta.name);
-        Self::stated(entry, Labels::new(labels), name, &meta.namespace, settings)
+        let cluster = &settings.features.cluster_id;
+        Self::stated(entry, Labels::new(labels), name, &meta.namespace, cluster, settings)
     }
 
     fn stated(
@@ -120,6 +126,7 @@ impl WorkloadInstance {
         labels: Labels,
         workload_name: String,
         namespace: &Namespace,
+        cluster: &str,
         settings: &MeshSettings,
     ) -> Self {
         let address = entry.address.as_str();
@@ -139,7 +146,6 @@ impl WorkloadInstance {
             "" => String::new(),
             account => SpiffeId::of(settings.trust_domain(), namespace, account).to_string(),
         };
-        let cluster = &settings.features.cluster_id;
         let address = match address.strip_prefix("unix://") {
             Some(path) => EndpointAddress::Pipe(path.to_owned()),
             None if address.is_empty() => EndpointAddress::Network(0),
@@ -158,7 +164,7 @@ impl WorkloadInstance {
                 network,
                 locality,
                 locality_label,
-                cluster: cluster.clone(),
+                cluster: cluster.to_owned(),
                 weight: entry.weight,
                 health: Health::Unknown,
                 workload_name,
@@ -205,7 +211,7 @@ pub(crate) fn pod_endpoint(
     let locality_label = topology::pod_locality(pod, store);
     let locality = Locality::parse(&locality_label);
     let network = topology::network(address, &pod.meta.labels, store, settings);
-    let cluster = &settings.features.cluster_id;
+    let cluster = settings.cluster_of(store);
     let account = &pod.spec.service_account_name;
     Endpoint {
         labels: with_topology(&pod.meta.labels, cluster, &locality, &pod.spec.node_name, &network),
@@ -214,7 +220,7 @@ pub(crate) fn pod_endpoint(
         network,
         locality,
         locality_label,
-        cluster: cluster.clone(),
+        cluster: cluster.to_owned(),
         tls_mode: pod.meta.label(TLS_MODE).unwrap_or("disabled").to_owned(),
         workload_name: workload_name(pod),
         node_name: pod.spec.node_name.clone(),

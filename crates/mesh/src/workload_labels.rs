@@ -11,11 +11,22 @@ use crate::{Question, Reader};
 
 impl Reader<'_> {
     /// The labels of the pod of that name or the endpoint with one of these addresses; `None` if there is neither.
-    pub fn workload_labels(&self, pod: &str, namespace: &Namespace, addresses: &[IpAddr]) -> Option<Labels> {
-        let store = self.store();
+    ///
+    /// A proxy of a remote cluster is looked for among the pods of that.
+    pub fn workload_labels(
+        &self,
+        cluster: &str,
+        pod: &str,
+        namespace: &Namespace,
+        addresses: &[IpAddr],
+    ) -> Option<Labels> {
         self.note(&Question::KindIn(Kind::Pod, namespace.clone()));
+        let store = self.store_of(cluster)?;
         if let Some(found) = store.pods().get(namespace, pod) {
             return Some(found.meta.labels.clone());
+        }
+        if store.cluster().is_some() {
+            return None;
         }
         self.note(&Question::KindIn(Kind::ServiceEntry, namespace.clone()));
         self.note(&Question::KindIn(Kind::WorkloadEntry, namespace.clone()));
@@ -31,7 +42,7 @@ impl Reader<'_> {
             store
                 .workload_entries()
                 .in_namespace(namespace)
-                .filter_map(|object| WorkloadInstance::of_entry(object, settings))
+                .filter_map(|object| WorkloadInstance::of_entry(object, store, settings))
                 .find(|instance| {
                     instance.has_address(addresses) && instance.labels().selected_by(&selector.labels)
                 })

@@ -93,9 +93,8 @@ impl ProxyClass {
     pub fn of(proxy: &Proxy, reader: &Reader<'_>) -> Self {
         let metadata = &proxy.metadata;
         let cluster = metadata.cluster_id.as_str();
-        let is_in_cluster = cluster.is_empty() || *cluster == reader.settings().features.cluster_id;
-        let pod = is_in_cluster.then(|| reader.workload(&proxy.pod_name, &proxy.namespace)).flatten();
-        let labels = if is_in_cluster { labels(proxy, reader) } else { proxy.labels.clone() };
+        let pod = reader.workload(cluster, &proxy.pod_name, &proxy.namespace);
+        let labels = labels(proxy, reader);
         let labelled = mesh::labelled_locality(&labels);
         let locality = match &pod {
             Some(pod) if !pod.locality.is_empty() => pod.locality.clone(),
@@ -122,7 +121,7 @@ impl ProxyClass {
                 addresses: &proxy.ip_addresses,
                 labels: &proxy.labels,
                 ports: ports.as_deref(),
-                is_in_cluster,
+                cluster,
             })
         };
         let keys = reader.mentioned_keys();
@@ -187,8 +186,10 @@ impl ProxyClass {
 
 /// The labels of the workload: what the registry knows goes before what the proxy says, save what it was told to add.
 fn labels(proxy: &Proxy, reader: &Reader<'_>) -> Labels {
-    let Some(known) = reader.workload_labels(&proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses)
-    else {
+    let cluster = proxy.metadata.cluster_id.as_str();
+    let known =
+        reader.workload_labels(cluster, &proxy.pod_name, &proxy.config_namespace, &proxy.ip_addresses);
+    let Some(known) = known else {
         return proxy.labels.clone();
     };
     let mut labels = (*proxy.metadata.static_labels).clone();

@@ -106,7 +106,8 @@ impl NameTableInput {
     /// a Kubernetes Service those of the proxy's families.
     fn addresses<'s>(&self, service: &'s Service) -> Vec<&'s str> {
         let automatic = self.captures_dns && !service.has_address() && !service.auto_addresses.is_empty();
-        let all = if automatic { &service.auto_addresses } else { &service.addresses };
+        let own = service.addresses_for(&self.cluster);
+        let all = if automatic { &service.auto_addresses } else { own };
         let all = all.iter().map(String::as_str);
         if !automatic && !service.is_kubernetes() {
             return all.take(1).collect();

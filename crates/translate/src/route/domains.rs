@@ -117,7 +117,8 @@ fn addresses<'s>(service: &'s ListedService, class: &ProxyClass, dual_stack: boo
     let service = &*service.service;
     let automatic =
         class.metadata.dns_capture && !service.has_address() && !service.auto_addresses.is_empty();
-    let all: Vec<&str> = if automatic { &service.auto_addresses } else { &service.addresses }
+    let own = service.addresses_for(&class.metadata.cluster_id);
+    let all: Vec<&str> = if automatic { &service.auto_addresses } else { own }
         .iter()
         .map(String::as_str)
         .filter(|address| *address != UNSPECIFIED_V4 && !address.is_empty())

@@ -55,12 +55,14 @@ pub(crate) fn address_of<'s>(class: &ProxyClass, service: &'s Service) -> &'s st
             service.auto_addresses.iter().filter(suits).partition(|address| address.contains(':'));
         v4.first().or(v6.first()).map(|address| address.as_str())
     };
-    let suiting = if service.has_address() {
-        service.addresses.iter().find(suits).filter(|_| service.is_kubernetes()).map(String::as_str)
+    let addresses = service.addresses_for(&class.metadata.cluster_id);
+    let first = addresses.first().map_or(UNSPECIFIED_V4, String::as_str);
+    let suiting = if first != UNSPECIFIED_V4 {
+        addresses.iter().find(suits).filter(|_| service.is_kubernetes()).map(String::as_str)
     } else {
         class.metadata.dns_capture.then(auto).flatten()
     };
-    suiting.unwrap_or_else(|| service.default_address())
+    suiting.unwrap_or(first)
 }
 
 /// Where a TCP listener of a service binds, and the ranges its chains then need.
@@ -75,7 +77,8 @@ pub(crate) fn of_service(ctx: &Context<'_>, service: &Service) -> (Vec<String>, 
     }
     let mut addresses = vec![address.to_owned()];
     if ctx.settings().features.dual_stack && class.ip_families.dual() && address != UNSPECIFIED_V4 {
-        let all = if service.has_address() { &service.addresses } else { &service.auto_addresses };
+        let own = service.addresses_for(&class.metadata.cluster_id);
+        let all = if service.has_address() { own } else { &service.auto_addresses };
         addresses.extend(all.iter().filter(|other| *other != address).cloned());
     }
     (addresses, Vec::new())
