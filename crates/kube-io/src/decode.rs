@@ -11,8 +11,6 @@ use serde_json::value::RawValue;
 use crate::place::Place;
 use crate::prune;
 
-/// Where objects of the API server say that they come from.
-const SOURCE: &str = "the API server";
 /// Holds the record of a lock; such ConfigMaps change every few seconds and configure nothing.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Which control planes read an object.
@@ -61,13 +59,14 @@ impl Head {
     }
 }
 
-/// Decodes one object of a kind, as a control plane of that revision sees it.
-pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, raw: &RawValue) -> Item {
+/// Decodes one object of a kind, as a control plane of that revision sees it. `source` is where it says that it comes
+/// from.
+pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, source: &str, raw: &RawValue) -> Item {
     let mut value: Value = match prune::read(kind, raw.get()) {
         Ok(value) => value,
         // Nested too deeply for any reader; or not JSON, which no API server sends.
         Err(error) => {
-            let (key, source): (_, Arc<str>) = (Head::read(raw).key(kind), SOURCE.into());
+            let (key, source): (_, Arc<str>) = (Head::read(raw).key(kind), source.into());
             let rejection =
                 Rejection { key: Some(key.clone()), source, path: String::new(), reason: error.to_string() };
             return Item { key, decoded: Decoded::Rejected(rejection) };
@@ -80,7 +79,7 @@ pub(crate) fn decode(kind: Kind, place: &Place, revision: &str, raw: &RawValue) 
     }
     let text = |member: &str| value["metadata"][member].as_str().unwrap_or_default();
     let key = ConfigKey::new(kind, text("namespace"), text("name"));
-    let decoded = match config::parse(value, SOURCE) {
+    let decoded = match config::parse(value, source) {
         Ok(Some(object)) if is_ours(&object, revision) => Decoded::Object(object),
         Ok(_) => Decoded::Passed,
         Err(rejection) => Decoded::Rejected(Rejection { key: Some(key.clone()), ..rejection }),

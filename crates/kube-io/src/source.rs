@@ -1,7 +1,8 @@
 //! All collections together: a task for each, and one that gathers what they tell into events. The first event comes
-//! when every first list has been taken in, and holds everything.
+//! when every first list has been taken in, and holds everything. Of a remote cluster only some kinds are looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use config::{Kind, SourceEvent};
 use kube::Client;
@@ -23,6 +24,10 @@ const MAX_GATHERED: usize = 10_000;
 pub struct Options {
     /// Revision of this control plane; empty is the default one.
     pub revision: String,
+    /// The ID of a remote cluster, for messages; `None` is our own.
+    pub cluster: Option<Arc<str>>,
+    /// The kinds that are looked at; empty for all.
+    pub kinds: Vec<Kind>,
 }
 
 /// An API server being watched, until this is dropped.
@@ -40,14 +45,22 @@ impl KubernetesSource {
         on_event: impl FnMut(SourceEvent) + Send + 'static,
     ) -> Self {
         let (sender, updates) = unbounded_channel();
+        let kinds = if options.kinds.is_empty() { Kind::ALL.to_vec() } else { options.kinds };
         let gatherer = Gatherer {
             client,
             revision: options.revision.into(),
+            source: match &options.cluster {
+                Some(id) => format!("the API server of cluster {id}").into(),
+                None => "the API server".into(),
+            },
+            cluster: options.cluster,
             sender,
             catalog: Catalog::default(),
             definitions: Definitions::default(),
-            waiting: Kind::ALL.iter().copied().collect(),
-            has_definitions: false,
+            has_definitions: kinds.iter().all(|kind| Place::of_built_in(*kind).is_some()),
+            waiting: kinds.iter().copied().collect(),
+            kinds,
+            told: Vec::new(),
             is_first: true,
             collections: BTreeMap::new(),
             n_started: 0,
@@ -95,7 +108,14 @@ impl Drop for Collection {
 
 struct Gatherer {
     client: Client,
-    revision: std::sync::Arc<str>,
+    revision: Arc<str>,
+    /// Where objects say that they come from.
+    source: Arc<str>,
+    /// The remote cluster that this is about.
+    cluster: Option<Arc<str>>,
+    kinds: Vec<Kind>,
+    /// Why there is no first event yet, as it was told last.
+    told: Vec<String>,
     sender: UnboundedSender<Update>,
     catalog: Catalog,
     definitions: Definitions,
@@ -129,11 +149,14 @@ impl Gatherer {
             let _ = sender.send(update);
         });
         // Ends with this task, as a collection does.
-        let _definitions =
-            Collection { number: 0, place: Place::of_definitions(), task: tokio::spawn(definitions) };
-        for kind in Kind::ALL {
-            if let Some(place) = Place::of_built_in(*kind) {
-                self.start(*kind, place);
+        let _definitions = (!self.has_definitions).then(|| Collection {
+            number: 0,
+            place: Place::of_definitions(),
+            task: tokio::spawn(definitions),
+        });
+        for kind in self.kinds.clone() {
+            if let Some(place) = Place::of_built_in(kind) {
+                self.start(kind, place);
             }
         }
         while let Some(update) = updates.recv().await {
@@ -164,11 +187,16 @@ impl Gatherer {
                 self.catalog.remove(head.key(kind));
             }
             Update::Failed(kind, number, message) if self.is_current(kind, number) => {
-                self.catalog.fault(&kind.to_string(), message);
+                self.catalog.fault(&self.named(&kind.to_string()), message);
             }
             Update::Definitions(defined) => self.take_in_definitions(defined),
             Update::DefinitionsFailed(message) => {
-                self.catalog.fault(&Place::of_definitions().name_of_kind, message);
+                // Who may read the workloads of a remote cluster need not be allowed to read its definitions.
+                if message.is_some() && self.cluster.is_some() {
+                    self.has_definitions = true;
+                    self.waiting.retain(|kind| Place::of_built_in(*kind).is_some());
+                }
+                self.catalog.fault(&self.named(&Place::of_definitions().name_of_kind), message);
             }
             // The last words of a task that was ended.
             _ => {}
@@ -192,7 +220,8 @@ impl Gatherer {
     /// Starts and ends tasks so that each kind that is served is watched where it is served.
     fn settle_collections(&mut self) {
         let mut places = self.definitions.places();
-        for kind in Kind::ALL.iter().filter(|kind| Place::of_built_in(**kind).is_none()) {
+        let kinds = self.kinds.clone();
+        for kind in kinds.iter().filter(|kind| Place::of_built_in(**kind).is_none()) {
             match places.remove(kind) {
                 Some(place) if self.collections.get(kind).is_some_and(|running| running.place == place) => {}
                 Some(place) => self.start(*kind, place),
@@ -200,7 +229,7 @@ impl Gatherer {
                     self.collections.remove(kind);
                     self.waiting.remove(kind);
                     self.catalog.replace(*kind, Vec::new());
-                    self.catalog.fault(&kind.to_string(), None);
+                    self.catalog.fault(&self.named(&kind.to_string()), None);
                 }
             }
         }
@@ -210,7 +239,8 @@ impl Gatherer {
         self.n_started += 1;
         let number = self.n_started;
         let (sender, revision, at) = (self.sender.clone(), self.revision.clone(), place.clone());
-        let read = move |raw: &RawValue| decode(kind, &at, &revision, raw);
+        let source = Arc::clone(&self.source);
+        let read = move |raw: &RawValue| decode(kind, &at, &revision, &source, raw);
         let mut listed = Vec::new();
         let on_event = move |event: Event<'_>| {
             let update = match event {
@@ -233,10 +263,23 @@ impl Gatherer {
         self.collections.get(&kind).is_some_and(|running| running.number == number)
     }
 
-    /// Before the first event nobody else can tell what it waits for.
-    fn tell_why_not(&self) {
-        for message in self.catalog.faults() {
-            tracing::warn!("not ready: {message}");
+    /// A collection as messages name it.
+    fn named(&self, collection: &str) -> String {
+        match &self.cluster {
+            Some(id) => format!("{collection} of cluster {id}"),
+            None => collection.to_owned(),
         }
+    }
+
+    /// Before the first event nobody else can tell what it waits for.
+    fn tell_why_not(&mut self) {
+        let faults: Vec<String> = self.catalog.faults().collect();
+        for message in faults.iter().filter(|message| !self.told.contains(message)) {
+            match &self.cluster {
+                Some(id) => tracing::warn!("cluster {id} is not known yet: {message}"),
+                None => tracing::warn!("not ready: {message}"),
+            }
+        }
+        self.told = faults;
     }
 }

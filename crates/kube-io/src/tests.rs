@@ -16,7 +16,7 @@ fn raw(value: &Value) -> Box<RawValue> {
 fn item(kind: Kind, value: &Value) -> Item {
     let raw = raw(value);
     let place = Place::of(kind, kind.versions()[0], "plural");
-    decode(kind, &place, "", &raw)
+    decode(kind, &place, "", "a test", &raw)
 }
 
 fn service_entry(name: &str, host: &Value) -> Value {
@@ -76,7 +76,7 @@ fn an_object_that_nests_too_deeply_is_a_rejection_with_its_key() {
     let kind = Kind::ServiceEntry;
     let place = Place::of(kind, "v1", "serviceentries");
     let mut catalog = Catalog::default();
-    catalog.put(decode(kind, &place, "", &raw));
+    catalog.put(decode(kind, &place, "", "a test", &raw));
     let event = catalog.event(true).expect("the first event");
     assert_eq!(
         event.rejections[0].key.as_ref().map(ToString::to_string).as_deref(),
