@@ -100,6 +100,9 @@ pub(crate) struct Discovery {
     /// Namespace of the control plane.
     #[arg(short = 'n', long, env = "POD_NAMESPACE", default_value = "istio-system")]
     pub(crate) namespace: String,
+    /// Namespace of the Secrets that tell of remote clusters; unset means that of the control plane.
+    #[arg(long = "clusterRegistriesNamespace", value_name = "NAMESPACE")]
+    pub(crate) cluster_registries_namespace: Option<String>,
     /// Id of the own cluster.
     #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
     pub(crate) cluster_id: String,

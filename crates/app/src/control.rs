@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::credentials::Credentials;
 use crate::features::Debounce;
 use crate::heartbeat::INTERVAL;
+use crate::remotes::{Remotes, Said};
 use crate::sources::{Origin, Sources};
 use crate::state::State;
 
@@ -32,6 +33,8 @@ const TELL_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Event {
     /// A source has something new.
     Source(Origin, SourceEvent),
+    /// The reading of a remote cluster with that number says something.
+    Remote { id: Arc<str>, number: u64, said: Said },
     /// These are the keys for tokens now.
     Keys(KeySets),
     /// A proxy has come.
@@ -52,10 +55,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Starts the thread.
+    /// Starts the thread. `remotes` makes what reads remote clusters, given where events go.
     pub(crate) fn start(
         base: Base,
         sources: Sources,
+        remotes: impl FnOnce(Sender<Event>) -> Option<Remotes>,
         debounce: Debounce,
         metrics: Metrics,
         state: Arc<State>,
@@ -64,6 +68,8 @@ impl Control {
         let worker = Worker {
             engine: Engine::new(base),
             sources,
+            remotes: remotes(events.clone()),
+            by_sources: SourceEvent::default(),
             proxies: BTreeMap::new(),
             pending: None,
             debounce,
@@ -119,6 +125,9 @@ struct Pending {
 struct Worker {
     engine: Engine,
     sources: Sources,
+    remotes: Option<Remotes>,
+    /// What the sources complain of.
+    by_sources: SourceEvent,
     proxies: BTreeMap<u64, watch::Sender<Option<Published>>>,
     pending: Option<Pending>,
     debounce: Debounce,
@@ -138,6 +147,7 @@ impl Worker {
             let wait = self.telling().map_or(wait, |telling| telling.min(wait));
             match events.recv_timeout(wait) {
                 Ok(Event::Source(origin, event)) => self.source(origin, event),
+                Ok(Event::Remote { id, number, said }) => self.remote(&id, number, said),
                 Ok(Event::Keys(keys)) => self.learn(keys),
                 Ok(Event::Connect { id, proxy, snapshots }) => self.connect(id, &proxy, snapshots),
                 Ok(Event::Disconnect { id }) => {
@@ -179,7 +189,7 @@ impl Worker {
     fn due(&self) -> Option<Duration> {
         let pending = self.pending.as_ref()?;
         // Half of the configuration would take away what the other half holds.
-        if !self.sources.have_spoken() {
+        if !self.sources.have_spoken() || self.remotes.as_ref().is_some_and(|remotes| !remotes.are_read()) {
             return None;
         }
         if pending.changes.is_endpoint_only() || !self.state.has_committed() {
@@ -193,7 +203,32 @@ impl Worker {
     }
 
     fn source(&mut self, origin: Origin, event: SourceEvent) {
-        let event = self.sources.take_in(origin, event);
+        let at_start = !self.state.has_committed();
+        let gone = match &mut self.remotes {
+            Some(remotes) if origin == Origin::Kubernetes => remotes.learn(&event.changes, at_start),
+            _ => Changeset::default(),
+        };
+        let mut event = self.sources.take_in(origin, event);
+        let mut changes = std::mem::take(&mut event.changes);
+        changes.merge(gone);
+        self.by_sources = event;
+        self.take_in(changes);
+    }
+
+    fn remote(&mut self, id: &Arc<str>, number: u64, said: Said) {
+        if let Some(remotes) = &mut self.remotes {
+            let changes = remotes.take_in(id, number, said);
+            self.take_in(changes);
+        }
+    }
+
+    /// Takes in changes, wherever they come from, and what is complained of now.
+    fn take_in(&mut self, changes: Changeset) {
+        let mut event = SourceEvent { changes, ..self.by_sources.clone() };
+        if let Some(remotes) = &self.remotes {
+            event.rejections.extend(remotes.rejections());
+            event.warnings.extend(remotes.warnings());
+        }
         self.tell(&event);
         self.state.rejected(event.rejections);
         for (key, object) in event.changes.iter() {
@@ -351,7 +386,8 @@ mod tests {
         let debounce = Debounce { after: Duration::ZERO, max: Duration::ZERO };
         let metrics = Metrics::new("test").expect("metrics");
         let sources = Sources::new(BTreeSet::from([Origin::Folder]));
-        let control = Control::start(Base::default(), sources, debounce, metrics, Arc::clone(&state));
+        let control =
+            Control::start(Base::default(), sources, |_| None, debounce, metrics, Arc::clone(&state));
         let control = control.expect("a thread");
         let events = control.events();
         // Whoever is answered knows that all events before were taken in.

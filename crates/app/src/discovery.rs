@@ -12,8 +12,8 @@ use kube_io::{KubernetesSource, LockKind};
 use mesh::Base;
 use serde_json::json;
 use server::{
-    Ads, AdsOptions, AuthorityHolder, CertificateMetrics, Connections, Debug, Metrics, RegistrationMetrics,
-    Version, WebhookMetrics, monitoring_router, readiness_router,
+    Ads, AdsOptions, AuthorityHolder, CertificateMetrics, ClusterMetrics, Connections, Debug, Metrics,
+    RegistrationMetrics, Version, WebhookMetrics, monitoring_router, readiness_router,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,13 +25,14 @@ use crate::features::{debounce, features, max_streams_per_second, parse_flag, pu
 use crate::injection::{Live, Settings};
 use crate::leadership::Leadership;
 use crate::registration::{self, Registrar};
+use crate::remotes::Remotes;
 use crate::security::kubernetes::ConfigMaps;
 use crate::security::{self, Bundles, Secure, Webhooks};
 use crate::sources::{Origin, Sources};
 use crate::state::{Ports, State};
 use crate::statuses::{self, Part};
 use crate::webhooks::{Keeper, Options as KeptWebhooks};
-use crate::{addresses, jwks, logging, version};
+use crate::{addresses, jwks, logging, remotes, version};
 
 /// Servers that run until they are told to stop.
 type Tasks = tokio::task::JoinSet<Result<()>>;
@@ -69,6 +70,9 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let (registration, more) =
         registration::Options::read(own_name(&environment), options.max_connection_age, &environment);
     problems.extend(more);
+    let of_secrets = options.cluster_registries_namespace.as_ref().unwrap_or(&options.namespace);
+    let (remote_settings, more) = remotes::Settings::read(&environment, of_secrets, &options.cluster_id);
+    problems.extend(more);
     for problem in problems {
         tracing::warn!("{problem}");
     }
@@ -87,11 +91,21 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     };
     let metrics = Metrics::new(&version.to_string()).context("the metrics cannot be registered")?;
     let state = Arc::new(State::default());
-    let control =
-        Control::start(base, Sources::new(origins.clone()), debounce, metrics.clone(), Arc::clone(&state))?;
+    let cluster_metrics = ClusterMetrics::new(metrics.registry()).context("the metrics of clusters")?;
+    let runtime = tokio::runtime::Handle::current();
+    let remotes = |events| {
+        let launch = remotes::launcher(&remote_settings, &options.revision, runtime, events);
+        let known = Arc::clone(&state.clusters);
+        origins
+            .contains(&Origin::Kubernetes)
+            .then(|| Remotes::new(remote_settings, launch, cluster_metrics, known))
+    };
+    let sources = Sources::new(origins.clone());
+    let control = Control::start(base, sources, remotes, debounce, metrics.clone(), Arc::clone(&state))?;
     let fetching = jwks_settings.clone();
     jwks_settings.start(&state, control.events(), metrics.clone())?;
-    let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events() });
+    let cluster = options.cluster_id.clone();
+    let ports = Arc::new(Ports { state: Arc::clone(&state), events: control.events(), cluster });
     let connections = Arc::new(Connections::default());
     let injector = Settings::read(&options.namespace, &options.revision, &environment);
     let injector = Arc::new(Live::new(Arc::clone(&state), injector));
@@ -105,6 +119,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
         Arc::clone(&state) as _,
         api_server.clone(),
         &options.cluster_id,
+        Arc::clone(&state.clusters),
         |issuer, uri| fetching.keys_of_issuer(issuer, uri, metrics.clone()),
     )?;
     let access = security_settings.debug_access(&gate, &options.namespace);
@@ -159,7 +174,7 @@ pub(crate) async fn run(options: Discovery, unknown_flags: Vec<String>) -> Resul
     let kubernetes = if let Some(client) = api_server.clone() {
         leadership = Some(controllers(&client, &options, &state, &environment));
         tracing::info!("configuration comes from the API server");
-        let ours = kube_io::Options { revision: options.revision.clone() };
+        let ours = kube_io::Options { revision: options.revision.clone(), ..kube_io::Options::default() };
         Some(KubernetesSource::start(client, ours, taker(&control, Origin::Kubernetes)))
     } else {
         None

@@ -16,6 +16,7 @@ mod jwks;
 mod leadership;
 mod logging;
 mod registration;
+mod remotes;
 mod request;
 mod security;
 mod sources;

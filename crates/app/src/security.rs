@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::jwks::IssuerKeys;
+use crate::remotes::Known;
 use crate::state::State;
 
 use kubernetes::RootSecret;
@@ -183,12 +184,14 @@ impl Ground<'_> {
     }
 }
 
-/// Who may pass the ports where credentials are asked for.
+/// Who may pass the ports where credentials are asked for. `client` is of our own cluster, which has that ID; tokens
+/// of remote clusters are for those to judge.
 pub(crate) fn gate(
     settings: &Settings,
     trust: Arc<dyn Trust>,
     client: Option<Client>,
     cluster_id: &str,
+    clusters: Arc<Known>,
     fetch: impl FnOnce(&str, &str) -> Result<IssuerKeys>,
 ) -> Result<Arc<Gate>> {
     let mut authenticators: Vec<Box<dyn Authenticator>> = vec![Box::new(CertificateAuthenticator)];
@@ -212,7 +215,7 @@ pub(crate) fn gate(
     };
     if let Some(client) = client {
         let (audiences, cluster_id) = (settings.audiences.clone(), cluster_id.to_owned());
-        let reviewer = Arc::new(kubernetes::Reviewer { client, audiences, cluster_id });
+        let reviewer = Arc::new(kubernetes::Reviewer { client, audiences, cluster_id, clusters });
         authenticators.push(Box::new(KubernetesAuthenticator::new(reviewer, Arc::clone(&trust))));
     }
     if !settings.gateway_networks.is_empty() {

@@ -23,6 +23,7 @@ use crate::control::Event;
 use crate::debug;
 use crate::heartbeat::Heartbeat;
 use crate::jwks::WantedKeys;
+use crate::remotes::Known;
 
 /// What others may see of the control thread.
 #[derive(Default)]
@@ -35,6 +36,7 @@ pub(crate) struct State {
     rejections: Mutex<Vec<Rejection>>,
     issues: Mutex<Arc<[Issue]>>,
     wanted_keys: WantedKeys,
+    pub(crate) clusters: Arc<Known>,
 }
 
 impl State {
@@ -110,6 +112,8 @@ impl State {
 pub(crate) struct Ports {
     pub(crate) state: Arc<State>,
     pub(crate) events: Sender<Event>,
+    /// The ID of our own cluster.
+    pub(crate) cluster: String,
 }
 
 impl Discovery for Ports {
@@ -194,6 +198,7 @@ impl Trust for State {
 impl DebugSource for Ports {
     fn pages(&self) -> Vec<(&'static str, &'static str)> {
         vec![
+            ("clusterz", "Clusters that are read, and whether each has been"),
             ("registryz", "Services of the mesh"),
             ("endpointz", "Endpoints of the mesh, by service"),
             ("configz", "Configuration objects, with what was rejected and what is amiss"),
@@ -205,6 +210,7 @@ impl DebugSource for Ports {
         let mesh = self.state.mesh();
         let mesh = mesh.as_deref();
         match name {
+            "clusterz" => Some(self.state.clusters.page(&self.cluster, self.state.has_committed())),
             "registryz" => Some(mesh.map_or(json!([]), debug::services)),
             "endpointz" => Some(mesh.map_or(json!([]), debug::endpoints)),
             "configz" => {

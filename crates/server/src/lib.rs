@@ -8,6 +8,7 @@ mod admission;
 mod ads;
 mod caller;
 mod certificates;
+mod cluster_metrics;
 mod connections;
 mod debug;
 mod http;
@@ -35,6 +36,7 @@ pub use certificates::{
     Issuer, KeyKind, LocalIssuer, Nodes, ServingCertificate, SignError, generate_key,
     keep_serving_certificate, keep_trust, moment,
 };
+pub use cluster_metrics::ClusterMetrics;
 pub use connections::{Connection, Connections};
 pub use debug::{Debug, DebugAccess};
 pub use http::{Version, monitoring_router, readiness_router};

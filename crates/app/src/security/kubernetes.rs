@@ -14,6 +14,7 @@ use server::{AccessReviewer, Answer, CallerPod, Nodes, Refusal, ReviewedToken, T
 use tokio::sync::watch;
 
 use super::Bundle;
+use crate::remotes::Known;
 use crate::state::State;
 
 /// Secrets of a root of our own: the usual one, and the one that istiod takes for a new root under
@@ -82,11 +83,12 @@ impl RootSecret {
     }
 }
 
-/// Asks our own API server.
+/// Asks our own API server, or that of the remote cluster that a caller says it is in.
 pub(crate) struct Reviewer {
     pub(crate) client: Client,
     pub(crate) audiences: Vec<String>,
     pub(crate) cluster_id: String,
+    pub(crate) clusters: Arc<Known>,
 }
 
 impl TokenReviewer for Reviewer {
@@ -96,11 +98,18 @@ impl TokenReviewer for Reviewer {
         cluster: Option<&'a str>,
     ) -> Answer<'a, Result<Option<ReviewedToken>, Refusal>> {
         Box::pin(async move {
-            if let Some(other) = cluster.filter(|cluster| *cluster != self.cluster_id) {
-                let other: String = other.chars().take(100).collect();
-                return Err(Refusal(format!("the cluster {other:?} is not known here")));
-            }
-            let reviewed = review_token(&self.client, token.reveal(), &self.audiences).await;
+            let client = match cluster.filter(|cluster| *cluster != self.cluster_id) {
+                None => self.client.clone(),
+                Some(other) => self.clusters.client(other).ok_or_else(|| {
+                    let other: String = other.chars().take(100).collect();
+                    let (own, remote) = (&self.cluster_id, self.clusters.ids().join(", "));
+                    let known = if remote.is_empty() { "no other" } else { &remote };
+                    Refusal(format!(
+                        "the cluster {other:?} is not known here: our own is {own}, and by Secrets {known} is known"
+                    ))
+                })?,
+            };
+            let reviewed = review_token(&client, token.reveal(), &self.audiences).await;
             let reviewed =
                 reviewed.map_err(|error| Refusal(format!("the API server was asked in vain: {error}")))?;
             Ok(reviewed.map(|reviewed| ReviewedToken {
