@@ -136,6 +136,11 @@ impl Replica {
         .await
     }
 
+    /// A page under `/debug`, as JSON.
+    pub fn debug(&self, page: &str) -> Result<Value> {
+        Ok(self.running.debug(page)?)
+    }
+
     /// The status of `/ready`; 0 while nobody answers.
     pub fn readiness(&self) -> u16 {
         self.running.readiness().unwrap_or_default()

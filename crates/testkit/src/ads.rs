@@ -104,6 +104,12 @@ impl View {
         self.len() == 0
     }
 
+    /// One resource as JSON; null if it does not hold it.
+    pub fn json(&self, url: &str, name: &str) -> Value {
+        let held = self.resources.get(url).and_then(|of_type| of_type.get(name));
+        held.and_then(|held| proto::json::any_to_json(url, &held.value).ok()).unwrap_or_default()
+    }
+
     /// How many resources of a type it holds whose names contain this.
     pub fn count(&self, url: &str, part: &str) -> usize {
         self.resources
