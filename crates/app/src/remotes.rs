@@ -42,6 +42,9 @@ pub(crate) enum Said {
 /// Starts the reading of a cluster under a number, which ends when what is returned is dropped.
 pub(crate) type Launch = Box<dyn Fn(&Arc<str>, u64, RemoteConfig) -> Box<dyn Any + Send> + Send>;
 
+/// As it stands in a Secret.
+type Kubeconfig = Arc<[u8]>;
+
 /// All remote clusters.
 pub(crate) struct Remotes {
     settings: Settings,
@@ -60,7 +63,7 @@ pub(crate) struct Remotes {
 struct Cluster {
     /// The name of the Secret that tells of it.
     secret: Arc<str>,
-    kubeconfig: Arc<[u8]>,
+    kubeconfig: Kubeconfig,
     /// Why the kubeconfig is not used.
     refusal: Option<String>,
     /// What its objects are of.
@@ -143,8 +146,8 @@ impl Remotes {
     }
 
     /// Which Secret tells of each cluster: the one that did before, else the first by name.
-    fn wanted(&mut self) -> BTreeMap<Arc<str>, (Arc<str>, Arc<[u8]>)> {
-        let mut candidates: BTreeMap<&str, Vec<(&Arc<str>, &Arc<[u8]>)>> = BTreeMap::new();
+    fn wanted(&mut self) -> BTreeMap<Arc<str>, (Arc<str>, Kubeconfig)> {
+        let mut candidates: BTreeMap<&str, Vec<(&Arc<str>, &Kubeconfig)>> = BTreeMap::new();
         for (name, secret) in &self.secrets {
             for (id, kubeconfig) in &secret.spec.data {
                 if *id == self.settings.own_cluster {
@@ -178,7 +181,9 @@ impl Remotes {
             if !is_wanted {
                 tracing::info!("cluster {id} is told of no more; its {} objects go", cluster.keys.len());
                 metrics.is_in_state(id, "closed");
-                std::mem::take(&mut cluster.keys).into_iter().for_each(|key| gone.delete(key));
+                for key in std::mem::take(&mut cluster.keys) {
+                    gone.delete(key);
+                }
             }
             is_wanted
         });
@@ -317,7 +322,9 @@ impl Cluster {
             tracing::info!("cluster {id} has been read: {} objects", changes.len());
             let told: BTreeSet<&ConfigKey> = changes.iter().map(|(key, _)| key).collect();
             let gone: Vec<ConfigKey> = self.keys.iter().filter(|key| !told.contains(key)).cloned().collect();
-            gone.into_iter().for_each(|key| changes.delete(key));
+            for key in gone {
+                changes.delete(key);
+            }
         }
         for (key, object) in changes.iter() {
             match object {

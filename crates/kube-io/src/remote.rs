@@ -175,9 +175,8 @@ fn named<'a>(
         let path = format!("{list}[{index}]");
         let name = item.get("name").and_then(Value::as_str).ok_or_else(|| invalid(&path, "has no name"))?;
         let path = format!("{list}[{}].{member}", readable(name));
-        let content = match item.get(member) {
-            Some(Value::Object(content)) => content,
-            _ => return Err(invalid(&path, "is not a mapping")),
+        let Some(Value::Object(content)) = item.get(member) else {
+            return Err(invalid(&path, "is not a mapping"));
         };
         Ok((path, name, content))
     };

@@ -11,17 +11,20 @@ use super::{Known, Remotes, Said, Settings};
 
 const TOKEN: &str = "c2VjcmV0";
 
+/// Cluster, number, and what is held for as long as the reading runs.
+type Started = Vec<(String, u64, Arc<()>)>;
+
 /// Remote clusters, what was started for them, and how many of these readings run.
 struct World {
     remotes: Remotes,
     known: Arc<Known>,
     metrics: Metrics,
-    started: Arc<Mutex<Vec<(String, u64, Arc<()>)>>>,
+    started: Arc<Mutex<Started>>,
 }
 
 fn world() -> World {
     let metrics = Metrics::new("test").unwrap();
-    let started: Arc<Mutex<Vec<(String, u64, Arc<()>)>>> = Arc::default();
+    let started: Arc<Mutex<Started>> = Arc::default();
     let list = Arc::clone(&started);
     let launch = move |id: &Arc<str>, number, _| {
         let running = Arc::new(());

@@ -57,10 +57,10 @@ pub(crate) fn address_of<'s>(class: &ProxyClass, service: &'s Service) -> &'s st
     };
     let addresses = service.addresses_for(&class.metadata.cluster_id);
     let first = addresses.first().map_or(UNSPECIFIED_V4, String::as_str);
-    let suiting = if first != UNSPECIFIED_V4 {
-        addresses.iter().find(suits).filter(|_| service.is_kubernetes()).map(String::as_str)
-    } else {
+    let suiting = if first == UNSPECIFIED_V4 {
         class.metadata.dns_capture.then(auto).flatten()
+    } else {
+        addresses.iter().find(suits).filter(|_| service.is_kubernetes()).map(String::as_str)
     };
     suiting.unwrap_or(first)
 }
