@@ -41,7 +41,7 @@ fn gateway() -> String {
 pub(crate) async fn stream(channel: Channel, token: Option<&str>, namespace: &str, account: &str) -> Stream {
     let id = format!("router~10.0.0.1~gateway-1.{namespace}~{namespace}.svc.cluster.local");
     let metadata = json!({"NAMESPACE": namespace, "SERVICE_ACCOUNT": account,
-                          "LABELS": {"istio": "gate"}});
+                          "LABELS": "{\"istio\": \"gate\"}"});
     Stream::open(channel, token, &id, &metadata).await.unwrap()
 }
 

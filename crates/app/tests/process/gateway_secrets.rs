@@ -197,6 +197,8 @@ async fn a_gateway_serves_what_its_secrets_hold_and_nobody_else_gets_them() {
     until("the new roots", &mut agent, Box::new(|| served(port, "strict.test", &proof).is_none()));
 
     // A proxy that the same Gateway selects, of the same namespace, but of an account without the right.
+    let refused = || running.metric("pilot_sds_certificate_errors_total").unwrap();
+    let before = refused();
     let channel = connect(plane.secure.unwrap(), HOST, &roots, None).await.unwrap();
     let mut other = stream(channel, Some(&token(&client, "other").await), "edge", "other").await;
     for name in ["kubernetes://web", "kubernetes://edge/web", "kubernetes-gateway://edge/web"] {
@@ -204,6 +206,7 @@ async fn a_gateway_serves_what_its_secrets_hold_and_nobody_else_gets_them() {
         let answer = other.read().await.unwrap();
         assert!(!answer.contains("PRIVATE KEY") && !answer.contains("CERTIFICATE"), "{name}");
     }
+    assert!(refused() > before, "what is refused is counted");
 
     let pages = ["configz", "syncz", "config_dump?proxyID=gateway-1.edge", "adsz", "mesh"];
     let address = running.addresses().monitoring;
