@@ -1,6 +1,7 @@
 //! One stream of the state of the world over a channel of the test's choice: asks for what the test names, accepts every
 //! answer, and shows it as text.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +20,8 @@ pub struct Stream {
     requests: mpsc::Sender<DiscoveryRequest>,
     responses: Streaming<DiscoveryResponse>,
     last: DiscoveryRequest,
+    /// By type: the names that are subscribed to.
+    names: BTreeMap<String, Vec<String>>,
 }
 
 impl Stream {
@@ -41,7 +44,7 @@ impl Stream {
         }
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let responses = client.stream_aggregated_resources(request).await?.into_inner();
-        Ok(Self { requests, responses, last: DiscoveryRequest::default() })
+        Ok(Self { requests, responses, last: DiscoveryRequest::default(), names: BTreeMap::new() })
     }
 
     /// Opens a stream in plain text, without a credential.
@@ -60,7 +63,24 @@ impl Stream {
             response_nonce,
             ..DiscoveryRequest::default()
         };
+        self.names.insert(type_url.to_owned(), self.last.resource_names.clone());
         Ok(self.requests.send(self.last.clone()).await?)
+    }
+
+    /// The next answer of whatever type, which it tells, all its bytes as text.
+    pub async fn next(&mut self) -> Result<(String, String)> {
+        let response = self.responses.message().await?.context("the stream has ended")?;
+        let accepted = DiscoveryRequest {
+            type_url: response.type_url.clone(),
+            resource_names: self.names.get(&response.type_url).cloned().unwrap_or_default(),
+            response_nonce: response.nonce.clone(),
+            ..DiscoveryRequest::default()
+        };
+        if self.last.type_url == response.type_url {
+            self.last = accepted.clone();
+        }
+        self.requests.send(accepted).await?;
+        Ok((response.type_url.clone(), text_of(&response)))
     }
 
     /// Waits for the first answer.
@@ -101,8 +121,11 @@ impl Stream {
             }
             self.last.response_nonce.clone_from(&response.nonce);
             self.requests.send(self.last.clone()).await?;
-            let text = |any: &proto::envoy::google::Any| String::from_utf8_lossy(&any.value).into_owned();
-            return Ok(response.resources.iter().map(text).collect());
+            return Ok(text_of(&response));
         }
     }
+}
+
+fn text_of(response: &DiscoveryResponse) -> String {
+    response.resources.iter().map(|any| String::from_utf8_lossy(&any.value)).collect()
 }

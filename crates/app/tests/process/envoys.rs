@@ -52,6 +52,17 @@ fn answers(bookinfo: &Bookinfo, status: u16, body: &str) {
     .unwrap();
 }
 
+/// No route decides about a path with a NUL, whatever it leads to without.
+fn a_path_with_nul_is_refused(bookinfo: &Bookinfo) {
+    let status = |path: &str| {
+        let request = http::get(bookinfo.entry(), path).header("host", "bookinfo.example.com");
+        request.header("end-user", "jason").send().unwrap().status
+    };
+    assert_eq!(status("/productpage%00"), 400);
+    assert_eq!(status("/%00/../productpage"), 400);
+    assert_eq!(status("/productpage"), 200);
+}
+
 /// How often clusters and listeners were added, changed or removed.
 fn n_changes(admin: Admin) -> u64 {
     let stats =
@@ -85,6 +96,7 @@ fn walk(version: &str, protocol: Protocol, number: u8, beside_bad_input: bool) {
     }
     accepted(&running, &admins);
     answers(&bookinfo, 200, "200 reviews v2");
+    a_path_with_nul_is_refused(&bookinfo);
 
     if beside_bad_input {
         told_once(&running);

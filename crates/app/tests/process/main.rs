@@ -1,6 +1,7 @@
 //! The real process: its command line, what it makes of bad input, and real clients in front of it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod accounts;
 mod analyze;
 mod bad_input;
 mod bookinfo;
@@ -11,6 +12,7 @@ mod envoys;
 mod gateway_secrets;
 mod hostile_reviews;
 mod inject;
+mod machines;
 mod oidc;
 mod rotation;
 mod secure;
