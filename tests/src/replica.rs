@@ -136,6 +136,11 @@ impl Replica {
         .await
     }
 
+    /// Where it listens with TLS.
+    pub fn secure(&self) -> Option<SocketAddr> {
+        self.control_plane.secure
+    }
+
     /// A page under `/debug`, as JSON.
     pub fn debug(&self, page: &str) -> Result<Value> {
         Ok(self.running.debug(page)?)

@@ -1,6 +1,7 @@
 //! One control plane that reads several clusters, by Secrets with the label `istio/multiCluster` (row K14, E18;
 //! "Multicluster" of the platform specification): real API servers, the real process, a simulated proxy of each cluster.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +10,7 @@ use proto::type_url;
 use serde_json::{Value, json};
 use testkit::ads::SimulatedProxy;
 use testkit::cluster::{Cluster, binaries, objects};
+use testkit::secure::{Channel, KeyKind, connect, create_certificate_in, new_request};
 use tests::binary::binary;
 use tests::replica::{Options, Replica};
 
@@ -43,6 +45,7 @@ fn site(region: &str, network: &str, number: u8) -> Vec<Value> {
     let labels = json!({"topology.kubernetes.io/region": region});
     let mut all = vec![
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": labels}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "till", "namespace": "shop"}}),
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system",
             "labels": {"topology.istio.io/network": network}}}),
     ];
@@ -96,6 +99,57 @@ fn statuses(replica: &Replica) -> Result<Vec<String>> {
         .collect())
 }
 
+/// A token of the account `shop/till` of a cluster.
+async fn token(client: &Client) -> Result<String> {
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600, "audiences": ["istio-ca"]}});
+    let issued =
+        objects::post(client, "/api/v1/namespaces/shop/serviceaccounts/till/token", &request).await?;
+    Ok(issued["status"]["token"].as_str().context("a token")?.to_owned())
+}
+
+/// A channel to the port with TLS, by the root that is kept in the cluster.
+async fn secure_channel(client: &Client, address: SocketAddr) -> Result<Channel> {
+    let path = "/api/v1/namespaces/istio-system/secrets/istio-ca-secret";
+    let stored: Value = serde_json::from_str(&objects::get(client, path).await?)?;
+    let root = stored["data"]["ca-cert.pem"].as_str().and_then(config::k8s::decode_base64);
+    let root = String::from_utf8(root.context("a root")?)?;
+    connect(address, "istiod.istio-system.svc", &root, None).await
+}
+
+/// Callers get certificates by a token that the cluster believes which they say they are in, and by no other.
+async fn tokens_are_judged_by_their_cluster(
+    replica: &Replica,
+    in_east: &Client,
+    in_west: &Client,
+) -> Result<()> {
+    let address = replica.secure().context("a port")?;
+    let mut tries = 0;
+    let channel = loop {
+        match secure_channel(in_east, address).await {
+            Ok(channel) => break channel,
+            Err(error) if tries == 600 => return Err(error),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let (of_east, of_west) = (token(in_east).await?, token(in_west).await?);
+    for (token, cluster, is_believed) in [
+        (&of_east, None, true),
+        (&of_east, Some("east"), true),
+        (&of_west, Some("west"), true),
+        (&of_west, None, false),
+        (&of_west, Some("east"), false),
+        (&of_east, Some("west"), false),
+        (&of_west, Some("north"), false),
+    ] {
+        let (_, request) = new_request(KeyKind::P256)?;
+        let answer = create_certificate_in(&channel, Some(token), cluster, request).await;
+        ensure!(answer.is_ok() == is_believed, "as one of {cluster:?}: {answer:?}");
+    }
+    Ok(())
+}
+
 async fn apply(client: &Client, all: &[Value]) -> Result<()> {
     objects::apply(client, all).await.map(drop)
 }
@@ -119,6 +173,7 @@ async fn proxies_of_two_clusters_have_the_endpoints_of_both_and_the_address_of_t
 
     let options = Options {
         environment: vec![("CLUSTER_ID".to_owned(), "east".to_owned())],
+        has_tls: true,
         ..Options::named("clusters")
     };
     let mut replica = Replica::start(&binary, &east, &options)?;
@@ -150,6 +205,8 @@ async fn proxies_of_two_clusters_have_the_endpoints_of_both_and_the_address_of_t
     let known = replica.debug("endpointz")?.to_string();
     ensure!(known.contains("\"net-east\"") && known.contains("\"net-west\""), "{known}");
     ensure!(replica.running().metric("istiod_managed_clusters{cluster_type=\"remote\"}")? > 0.0);
+
+    tokens_are_judged_by_their_cluster(&replica, &in_east, &in_west).await?;
 
     // Other credentials take over without a loss; the old ones are revoked, and changes still come.
     let second = kubeconfig_at(&west.kubeconfig())?;

@@ -91,12 +91,26 @@ pub async fn create_certificate(
     token: Option<&str>,
     request: IstioCertificateRequest,
 ) -> Result<Vec<String>, Status> {
+    create_certificate_in(channel, token, None, request).await
+}
+
+/// Asks for a certificate, as one of that cluster.
+pub async fn create_certificate_in(
+    channel: &Channel,
+    token: Option<&str>,
+    cluster: Option<&str>,
+    request: IstioCertificateRequest,
+) -> Result<Vec<String>, Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let mut request = Request::new(request);
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().map_err(|_| Status::internal("no header"))?;
         request.metadata_mut().insert("authorization", value);
+    }
+    if let Some(cluster) = cluster {
+        let value = cluster.parse().map_err(|_| Status::internal("no header"))?;
+        request.metadata_mut().insert("clusterid", value);
     }
     let path = PathAndQuery::from_static("/istio.v1.auth.IstioCertificateService/CreateCertificate");
     let codec = ProstCodec::<IstioCertificateRequest, IstioCertificateResponse>::default();
