@@ -8,7 +8,7 @@ mod ingress;
 mod pod;
 mod service;
 
-pub use cluster::{Namespace, Node, NodeAddress, ServiceAccount};
+pub use cluster::{Namespace, Node, NodeAddress, ServiceAccount, labels_of_json};
 pub use data::{ConfigMap, Secret, decode_base64};
 pub use endpoint_slice::{
     AddressType, Endpoint, EndpointConditions, EndpointPort, EndpointSlice, ObjectReference,

@@ -64,7 +64,9 @@ pub(crate) fn service(
         })
         .collect();
     let export_to = meta.annotation(EXPORT_TO).unwrap_or_default();
-    let ingress = spec.load_balancer_ingress.iter().flat_map(|i| i.ip.iter().chain(&i.hostname));
+    let is_balanced = spec.service_type == k8s::ServiceType::LoadBalancer;
+    let ingress = spec.load_balancer_ingress.iter().filter(|_| is_balanced);
+    let ingress = ingress.filter_map(|i| i.ip.as_ref().or(i.hostname.as_ref()));
     Service {
         host: host(&meta.name, &meta.namespace, &settings.domain),
         namespace: meta.namespace.clone(),

@@ -304,7 +304,7 @@ impl Mesh {
             Arc::clone(&self.peer_authentications)
         };
         let network_gateways =
-            if touched(&[Kind::KubernetesGateway]) || !Arc::ptr_eq(&services, &self.services) {
+            if touched(&[Kind::KubernetesGateway, Kind::Node]) || !Arc::ptr_eq(&services, &self.services) {
                 kept(&self.network_gateways, NetworkIndex::build(&store, &settings, &services))
             } else {
                 Arc::clone(&self.network_gateways)

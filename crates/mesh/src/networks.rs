@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::{ConfigStore, Object, gateway_api};
+use config::{ConfigStore, Object, gateway_api, k8s};
 use model::Fingerprint;
+use proto::istio::mesh::Network;
 use proto::istio::mesh::network::istio_network_gateway::Gw;
+use proto::istio::mesh::network::network_endpoints::Ne;
 
 use crate::mesh::ServiceIndex;
 use crate::topology::{NETWORK, sorted};
@@ -17,13 +19,17 @@ use crate::{MeshSettings, Question, Reader, Service};
 const GATEWAY_PORT: &str = "networking.istio.io/gatewayPort";
 const LISTENER_MODE: &str = "gateway.istio.io/listener-protocol";
 const DEFAULT_PORT: u32 = 15443;
+const TUNNEL_PORT: u32 = 15008;
+const TUNNEL_PROTOCOL: &str = "HBONE";
+/// An annotation of Services of type NodePort: JSON labels of the nodes by whose external addresses they are reached.
+const NODE_SELECTOR: &str = "traffic.istio.io/nodeSelector";
 
 /// One way into a network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkGateway {
     /// Its IP or host name.
     pub address: String,
-    /// Its port for mutual TLS that is routed by server name.
+    /// Its port for mutual TLS that is routed by server name; 0 for one that takes tunnels alone.
     pub port: u32,
     /// The network behind it.
     pub network: String,
@@ -63,8 +69,13 @@ impl NetworkIndex {
                 match &gateway.gw {
                     Some(Gw::Address(address)) => all.extend(at(address, gateway.port, name, "")),
                     Some(Gw::RegistryServiceName(host)) => {
-                        for service in services.each().filter(|s| *s.host == **host && names_gateway(s)) {
-                            all.extend(of_service(service, gateway.port, name));
+                        let is_meant = |service: &&Service| {
+                            *service.host == **host
+                                && names_gateway(service)
+                                && is_of(network, &service.cluster)
+                        };
+                        for service in services.each().filter(|service| is_meant(service)) {
+                            all.extend(of_service(service, gateway.port, name, settings, store));
                         }
                     }
                     None => {}
@@ -78,7 +89,9 @@ impl NetworkIndex {
             let stated = service.labels.value(GATEWAY_PORT).and_then(|port| port.parse().ok());
             let port = stated.unwrap_or(DEFAULT_PORT);
             if service.port(port).is_some() {
-                all.extend(of_service(service, port, network));
+                all.extend(of_service(service, port, network, settings, store));
+            } else if service.port(TUNNEL_PORT).is_some() {
+                all.extend(of_service(service, 0, network, settings, store));
             }
         }
         for gateway in store.kubernetes_gateways() {
@@ -113,11 +126,14 @@ impl NetworkGateways {
         self.scale.max(1)
     }
 
-    /// The ways into a network for endpoints of a cluster: those that the cluster declares, else all.
+    /// The ways into a network for endpoints of a cluster: those that the cluster declares, else all. Those that take
+    /// tunnels alone are for nobody here.
     pub fn of(&self, network: &str, cluster: &str) -> Vec<&NetworkGateway> {
         let all = || self.all.iter().filter(move |gateway| gateway.network == network);
         let own: Vec<_> = all().filter(|gateway| gateway.cluster == cluster).collect();
-        if own.is_empty() { all().collect() } else { own }
+        let mut found = if own.is_empty() { all().collect() } else { own };
+        found.retain(|gateway| gateway.port != 0);
+        found
     }
 }
 
@@ -150,12 +166,45 @@ fn at(address: &str, port: u32, network: &str, cluster: &str) -> Option<NetworkG
     })
 }
 
-fn of_service(service: &Service, port: u32, network: &str) -> Vec<NetworkGateway> {
-    let addresses = &service.kubernetes.external_addresses;
-    addresses.iter().filter_map(|address| at(address, port, network, &service.cluster)).collect()
+/// Whether MeshNetworks says that a network has the endpoints of a cluster, whose Services it may then name.
+fn is_of(network: &Network, cluster: &str) -> bool {
+    network
+        .endpoints
+        .iter()
+        .any(|endpoints| matches!(&endpoints.ne, Some(Ne::FromRegistry(registry)) if registry == cluster))
 }
 
-/// The listeners of a Gateway of the Gateway API that pass mutual TLS on, at the addresses it asks for.
+fn of_service(
+    service: &Service,
+    port: u32,
+    network: &str,
+    settings: &MeshSettings,
+    store: &ConfigStore,
+) -> Vec<NetworkGateway> {
+    let cluster = &service.cluster;
+    // The nodes of other clusters are not known here.
+    let is_own = *cluster == settings.features.cluster_id;
+    let stated = &service.kubernetes.external_addresses;
+    let selector = service.annotations.get(NODE_SELECTOR).filter(|_| service.is_node_port());
+    let node_port = selector.and_then(|_| service.port(port)?.node_port);
+    let by_nodes = selector.filter(|_| is_own && stated.is_empty()).map(|selector| of_nodes(selector, store));
+    let addresses = stated.iter().chain(by_nodes.iter().flatten());
+    addresses.filter_map(|address| at(address, node_port.unwrap_or(port), network, cluster)).collect()
+}
+
+/// The external addresses of nodes with these labels; of all nodes if the text is no labels.
+fn of_nodes(selector: &str, store: &ConfigStore) -> Vec<String> {
+    let selector = k8s::labels_of_json(selector);
+    let nodes = store.nodes().iter().filter(|node| node.meta.labels.selected_by(&selector));
+    let address = |node: &Arc<Object<k8s::Node>>| {
+        let mut all = node.spec.addresses.iter();
+        let external = all.find(|a| a.address_type == "ExternalIP" && !a.address.is_empty());
+        external.map(|external| external.address.clone())
+    };
+    nodes.filter_map(address).collect()
+}
+
+/// The listeners of a Gateway of the Gateway API that pass mutual TLS on or end tunnels, at the addresses it asks for.
 fn of_gateway(gateway: &Object<gateway_api::Gateway>, settings: &MeshSettings) -> Vec<NetworkGateway> {
     let labels = &gateway.meta.labels;
     let Some(network) = labels.value(NETWORK).filter(|network| !network.is_empty()) else {
@@ -163,6 +212,9 @@ fn of_gateway(gateway: &Object<gateway_api::Gateway>, settings: &MeshSettings) -
     };
     let expected = labels.value(GATEWAY_PORT).map_or(DEFAULT_PORT.to_string(), str::to_owned);
     let passes_on = |listener: &&gateway_api::Listener| {
+        if listener.protocol == TUNNEL_PROTOCOL {
+            return true;
+        }
         listener.tls.as_ref().is_some_and(|tls| {
             tls.options.get(LISTENER_MODE).is_some_and(|mode| mode == "auto-passthrough")
                 || listener.port.to_string() == expected

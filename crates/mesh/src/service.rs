@@ -213,6 +213,11 @@ impl Service {
         features.send_unhealthy_endpoints || self.traffic_distribution != TrafficDistribution::Any
     }
 
+    /// Whether it is reached at ports of the nodes.
+    pub fn is_node_port(&self) -> bool {
+        self.kubernetes.service_type == "NodePort"
+    }
+
     /// Whether it is a Kubernetes Service.
     pub fn is_kubernetes(&self) -> bool {
         self.registry == Registry::Kubernetes

@@ -1,5 +1,7 @@
 //! Kinds of which mostly the metadata is read: Node (labels, addresses), Namespace, ServiceAccount.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// A Node. Its locality is in its labels (K08).
@@ -50,6 +52,11 @@ impl From<NodeDocument> for Node {
             kubelet_version: document.status.node_info.kubelet_version,
         }
     }
+}
+
+/// Labels written as JSON into an annotation; none if the text is no such thing.
+pub fn labels_of_json(text: &str) -> BTreeMap<String, String> {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// A Namespace; all there is to know is in its metadata.
