@@ -104,3 +104,12 @@ fn envoys_own_message_is_read_alike() {
     assert!(proxy.metadata.dns_capture);
     assert_eq!(proxy.locality.region, "r");
 }
+
+#[test]
+fn an_idle_timeout_below_zero_is_none() {
+    let of = |text: &str| {
+        let id = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
+        Proxy::parse(&node(id, json!({ "IDLE_TIMEOUT": text }))).unwrap().metadata.idle_timeout
+    };
+    assert_eq!([of("15m"), of("0s"), of("-1s")], ["15m", "0s", ""]);
+}

@@ -66,7 +66,11 @@ pub(crate) fn listeners(ctx: &Context<'_>, context: PatchContext, listeners: Vec
         let input = PatchedListener { base: Base(Arc::clone(&listener.piece)), patches, context, stock };
         match patched(ctx, &input) {
             // Where nothing came of it, the piece stays the one that everybody shares.
-            Some(same) if same.piece.fingerprint == listener.piece.fingerprint => made.push(listener),
+            Some(same) if same.piece.fingerprint == listener.piece.fingerprint => {
+                // What was left out is told all the same.
+                ctx.findings.borrow_mut().issues.extend(same.piece.issues.iter().cloned());
+                made.push(listener);
+            }
             other => made.extend(other),
         }
     }
@@ -266,6 +270,14 @@ fn of_manager_refusal(manager: &envoy::hcm::HttpConnectionManager) -> Option<Vio
     if let Some(index) = empty {
         let reason = "has no typed_config".to_owned();
         return Some(Violation { path: format!("http_filters[{index}]"), reason });
+    }
+    for (index, filter) in manager.http_filters.iter().enumerate() {
+        if let Some(ConfigType::TypedConfig(config)) = &filter.config_type
+            && let Some(place) = soundness::misplaced(&config.type_url, "http")
+        {
+            let reason = format!("filter {} is one for {place}, not for requests", filter.name);
+            return Some(Violation { path: format!("http_filters[{index}]"), reason });
+        }
     }
     match &manager.route_specifier {
         Some(RouteSpecifier::RouteConfig(routes)) => refusal_of_configuration(routes),

@@ -99,7 +99,8 @@ impl Matches {
         if free.is_empty() {
             return (None, reason);
         }
-        chain.server_names.retain(|name| free.contains(name));
+        let mut seen = BTreeSet::new();
+        chain.server_names.retain(|name| free.contains(name) && seen.insert(name.to_ascii_lowercase()));
         (Some(chain), reason)
     }
 }

@@ -98,14 +98,18 @@ impl Chain {
             server_names.clear();
         }
         server_names.sort();
+        server_names.dedup();
         let mut ranges = self.ranges.clone();
         ranges.sort();
+        let mut seen = BTreeSet::new();
         let mut matched = FilterChainMatch {
             server_names,
             prefix_ranges: ranges
                 .iter()
                 .filter_map(|range| Cidr::parse(range))
                 .filter(|range| !range.is_unspecified_v4())
+                // Of two that cover the same Envoy would refuse the second, and with it the listener.
+                .filter(|range| seen.insert(range.masked()))
                 .map(Cidr::range)
                 .collect(),
             ..Default::default()
