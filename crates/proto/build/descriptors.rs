@@ -70,13 +70,14 @@ impl FileResolver for Reader {
     }
 }
 
-/// Writes `descriptors.bin`: the carrier's files, the supplement and Istio's.
-pub(crate) fn build(roots: &Roots, out: &Path) {
+/// Writes `descriptors.bin`: the carrier's files, the supplement and Istio's. Returns them.
+pub(crate) fn build(roots: &Roots, out: &Path) -> DescriptorPool {
     let mut pool = DescriptorPool::new();
     let mut files: Vec<String> = roots.theirs.iter().flat_map(|root| relative(root)).collect();
     files.extend(relative(&roots.ours));
     compile_into(&mut pool, roots, files);
     std::fs::write(out.join("descriptors.bin"), pool.encode_to_vec()).expect("the output folder is writable");
+    pool
 }
 
 /// Compiles files with all they import and adds what the pool does not have yet.

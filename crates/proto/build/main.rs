@@ -5,6 +5,7 @@
 
 mod descriptors;
 mod istio;
+mod order;
 mod supplement;
 
 use std::path::PathBuf;
@@ -18,5 +19,5 @@ fn main() {
     let roots = descriptors::Roots::find(&manifest);
     istio::build(&roots, &out);
     supplement::build(&roots);
-    descriptors::build(&roots, &out);
+    order::build(&descriptors::build(&roots, &out), &out);
 }

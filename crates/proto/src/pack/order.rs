@@ -1,15 +1,11 @@
 //! Encoded messages with map entries in any order become the same messages with entries in order of key.
 //!
 //! Sorting never changes a length, so it is done in place. Which fields are maps, and below which fields maps may be
-//! found at all, stands in tables that are made once from the descriptors.
+//! found at all, stands in tables that the build makes from the descriptors.
 
-use crate::descriptors;
 use crate::type_url::message_name;
 use prost::encoding::{WireType, decode_key, decode_varint};
-use prost_reflect::{Kind, MessageDescriptor};
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// How far down entries are put in order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +22,6 @@ enum KeyOrder {
     Text,
     Unsigned,
     Signed,
-    Zigzag,
-    Fixed { signed: bool },
 }
 
 /// What to do with a length-delimited field; fields that are not listed hold no map.
@@ -37,100 +31,40 @@ enum Field {
     Map { keys: KeyOrder, value: Option<usize> },
 }
 
-/// One message type: its fields by number, in order.
+/// One message type that holds maps or values of `Any`, with the fields that do, in order of number.
 struct Table {
-    fields: Vec<(u32, Field)>,
+    name: &'static str,
     is_any: bool,
     holds_map: bool,
     holds_any: bool,
+    fields: &'static [(u32, Field)],
 }
 
-struct Tables {
-    by_name: HashMap<String, usize>,
-    tables: Vec<Table>,
-}
+/// In order of name.
+struct Tables(&'static [Table]);
+
+/// Made by the build from the descriptors (`build/order.rs`).
+static TABLES: Tables = Tables(include!(concat!(env!("OUT_DIR"), "/order.rs")));
 
 /// Puts the entries of every map in order. Bytes that are no such message stay as they are from the fault on.
 pub(super) fn sort(full_name: &str, encoded: &mut [u8], depth: Depth) {
-    let tables = tables();
-    if let Some(&table) = tables.by_name.get(full_name) {
-        let _ = tables.sort(table, encoded, depth);
+    if let Some(table) = TABLES.find(full_name) {
+        let _ = TABLES.sort(table, encoded, depth);
     }
 }
 
-fn tables() -> &'static Tables {
-    static TABLES: OnceLock<Tables> = OnceLock::new();
-    TABLES.get_or_init(Tables::new)
-}
-
 impl Tables {
-    fn new() -> Self {
-        let messages: Vec<MessageDescriptor> =
-            descriptors::pool().all_messages().filter(|message| !message.is_map_entry()).collect();
-        let by_name: HashMap<String, usize> = messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| (message.full_name().to_owned(), index))
-            .collect();
-        let index = |kind: &Kind| match kind {
-            Kind::Message(message) => by_name.get(message.full_name()).copied(),
-            _ => None,
-        };
-        let mut tables: Vec<Table> = messages
-            .iter()
-            .map(|message| {
-                let mut fields: Vec<(u32, Field)> = message
-                    .fields()
-                    .filter_map(|field| {
-                        let kind = field.kind();
-                        let entry = kind.as_message().filter(|_| field.is_map());
-                        let found = match entry {
-                            Some(entry) => Field::Map {
-                                keys: key_order(&entry.map_entry_key_field().kind()),
-                                value: index(&entry.map_entry_value_field().kind()),
-                            },
-                            None => Field::Message(index(&kind)?),
-                        };
-                        Some((field.number(), found))
-                    })
-                    .collect();
-                fields.sort_by_key(|(number, _)| *number);
-                Table {
-                    is_any: message.full_name() == "google.protobuf.Any",
-                    holds_map: fields.iter().any(|(_, field)| matches!(field, Field::Map { .. })),
-                    holds_any: message.full_name() == "google.protobuf.Any",
-                    fields,
-                }
-            })
-            .collect();
-        // A message holds what the messages of its fields hold; types may be recursive, so until nothing changes.
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for index in 0..tables.len() {
-                for position in 0..tables[index].fields.len() {
-                    let (Field::Message(inner) | Field::Map { value: Some(inner), .. }) =
-                        tables[index].fields[position].1
-                    else {
-                        continue;
-                    };
-                    let (map, any) = (tables[inner].holds_map, tables[inner].holds_any);
-                    changed |= (map && !tables[index].holds_map) || (any && !tables[index].holds_any);
-                    tables[index].holds_map |= map;
-                    tables[index].holds_any |= any;
-                }
-            }
-        }
-        Self { by_name, tables }
+    fn find(&self, full_name: &str) -> Option<usize> {
+        self.0.binary_search_by(|table| table.name.cmp(full_name)).ok()
     }
 
     /// Whether anything may need sorting inside a message of this type.
     fn concerns(&self, table: usize, depth: Depth) -> bool {
-        self.tables[table].holds_map || (depth == Depth::Any && self.tables[table].holds_any)
+        self.0[table].holds_map || (depth == Depth::Any && self.0[table].holds_any)
     }
 
     fn sort(&self, index: usize, encoded: &mut [u8], depth: Depth) -> Option<()> {
-        let table = &self.tables[index];
+        let table = &self.0[index];
         if table.is_any {
             return if depth == Depth::Any { self.sort_any(encoded) } else { Some(()) };
         }
@@ -181,7 +115,7 @@ impl Tables {
             match next_field(encoded, &mut position)? {
                 (1, Some(url)) => {
                     let url = core::str::from_utf8(&encoded[url]).ok()?;
-                    table = self.by_name.get(message_name(url)).copied();
+                    table = self.find(message_name(url));
                 }
                 (2, Some(value)) => content = Some(value),
                 _ => {}
@@ -248,34 +182,11 @@ fn key(entry: &[u8], order: KeyOrder) -> Option<Key> {
 /// The number in an encoded field, read as the map's key type reads it.
 fn scalar(mut field: &[u8], order: KeyOrder) -> Option<i128> {
     decode_key(&mut field).ok()?;
-    let number = match field.len() {
-        4 if matches!(order, KeyOrder::Fixed { .. }) => {
-            let bits = u32::from_le_bytes(field.try_into().ok()?);
-            return Some(if matches!(order, KeyOrder::Fixed { signed: true }) {
-                (bits as i32).into()
-            } else {
-                bits.into()
-            });
-        }
-        8 if matches!(order, KeyOrder::Fixed { .. }) => u64::from_le_bytes(field.try_into().ok()?),
-        _ => decode_varint(&mut field).ok()?,
-    };
+    let number = decode_varint(&mut field).ok()?;
     Some(match order {
-        KeyOrder::Signed | KeyOrder::Fixed { signed: true } => (number as i64).into(),
-        KeyOrder::Zigzag => ((number >> 1) as i64 ^ -((number & 1) as i64)).into(),
+        KeyOrder::Signed => (number as i64).into(),
         _ => number.into(),
     })
-}
-
-fn key_order(kind: &Kind) -> KeyOrder {
-    match kind {
-        Kind::String => KeyOrder::Text,
-        Kind::Int32 | Kind::Int64 => KeyOrder::Signed,
-        Kind::Sint32 | Kind::Sint64 => KeyOrder::Zigzag,
-        Kind::Fixed32 | Kind::Fixed64 => KeyOrder::Fixed { signed: false },
-        Kind::Sfixed32 | Kind::Sfixed64 => KeyOrder::Fixed { signed: true },
-        _ => KeyOrder::Unsigned,
-    }
 }
 
 /// Steps over one field: its number and, when it is length-delimited, where its content lies.
