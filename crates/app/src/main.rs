@@ -41,7 +41,10 @@ pub(crate) fn version() -> &'static str {
 fn main() -> ExitCode {
     let (args, unknown_flags) = cli::without_unknown_flags(std::env::args().collect());
     let result = match Cli::parse_from(args).command {
-        Command::Discovery(options) => in_a_runtime(discovery::run(*options, unknown_flags)),
+        Command::Discovery(options) => {
+            keep_pages_small();
+            in_a_runtime(discovery::run(*options, unknown_flags))
+        }
         Command::Agent(options) => in_a_runtime(agent::run(*options)),
         Command::Request { method, path, address } => request::run(&method, &path, &address),
         Command::Inject(options) => injection::run(&options),
@@ -64,6 +67,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A heap of small objects that come and go fills huge pages with holes: with them a control plane of 1,000 proxies
+/// takes half as much memory again. Not of the agent, from which its Envoy would inherit it.
+fn keep_pages_small() {
+    // A kernel that does not know how has none either.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn in_a_runtime(run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
