@@ -27,6 +27,10 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use crate::spread::{age, departure};
 use crate::{Ads, AdsOptions, Certificates, TlsIncoming, TlsPeer};
 
+/// How many bytes of responses wait for one client to read them. With the default of 400 kB a thousand clients that
+/// come at the same time would hold 400 MB.
+const MAX_UNREAD: usize = 64 * 1024;
+
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -220,7 +224,8 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.options.max_concurrent_streams)
             .keep_alive_interval(self.options.keepalive_interval)
-            .keep_alive_timeout(self.options.keepalive_timeout);
+            .keep_alive_timeout(self.options.keepalive_timeout)
+            .max_send_buf_size(MAX_UNREAD);
         builder
     }
 }
