@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use mesh::{Base, Compliance};
+use mesh::{Base, Compliance, Mesh};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::generate::{generate_as, mesh_under};
@@ -117,9 +117,20 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
+/// The nodes of a case, each with what it gets where it lists these extensions.
+pub fn generated(folder: &Path, extensions: &[String]) -> Result<Vec<(Value, Resources)>> {
+    let case = Case::read(folder)?;
+    let mesh = case.mesh(folder)?;
+    let of_node = |node: Value| {
+        let resources = generate_as(&mesh, &node, extensions)?;
+        Ok((node, resources))
+    };
+    case.proxies.iter().map(AskingProxy::node).map(of_node).collect()
+}
+
 /// Checks one case, or writes what it generates. An error says what differs.
 pub fn check(folder: &Path, update: bool) -> Result<()> {
-    let case: Case = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yaml"))?)?;
+    let case = Case::read(folder)?;
     ensure!(case.about.len() > 15, "`about` says in a sentence what a user expects");
     ensure!(
         !(case.show.is_empty() && case.calls.is_empty() && case.expect.is_empty()),
@@ -130,9 +141,7 @@ pub fn check(folder: &Path, update: bool) -> Result<()> {
     for name in named.chain(case.expect.iter().filter_map(|expected| expected.from.as_ref())) {
         ensure!(asks(name), "no proxy of the case is called {name}");
     }
-    let objects = config::yaml::documents(&std::fs::read_to_string(folder.join("input.yaml"))?)
-        .map_err(|error| anyhow::anyhow!("input.yaml: {error}"))?;
-    let mesh = mesh_under(&objects, case.base()?)?;
+    let mesh = case.mesh(folder)?;
     let mut wanted_files = BTreeSet::new();
     for (place, proxy) in case.proxies.iter().enumerate() {
         let file = folder.join("want").join(format!("{}.yaml", proxy.name));
@@ -192,6 +201,17 @@ pub fn check(folder: &Path, update: bool) -> Result<()> {
 }
 
 impl Case {
+    fn read(folder: &Path) -> Result<Self> {
+        Ok(serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yaml"))?)?)
+    }
+
+    /// The objects of the case under its switches.
+    fn mesh(&self, folder: &Path) -> Result<Mesh> {
+        let objects = config::yaml::documents(&std::fs::read_to_string(folder.join("input.yaml"))?)
+            .map_err(|error| anyhow::anyhow!("input.yaml: {error}"))?;
+        mesh_under(&objects, self.base()?)
+    }
+
     /// What the process was started with.
     fn base(&self) -> Result<Base> {
         let mut base = Base::default();

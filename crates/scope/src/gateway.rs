@@ -15,6 +15,7 @@ use proto::istio::networking::{Gateway, Server, ServerTlsSettings};
 use crate::ProxyClass;
 
 mod credentials;
+mod http3;
 
 /// A label of Services: gateways behind it bind the port as the Gateway states it.
 const PORT_TRANSLATION_OFF: &str = "experimental.istio.io/disable-gateway-port-translation";
@@ -36,6 +37,8 @@ pub struct GatewayServer {
     pub protocol: Protocol,
     /// The name of its route configuration; empty for servers that are not HTTP.
     pub route_name: String,
+    /// Whether HTTP/3 is served beside it, on the UDP port of the same number.
+    pub http3: bool,
     /// Over all of the above.
     pub fingerprint: Fingerprint,
 }
@@ -159,22 +162,34 @@ impl MergedGateway {
     pub(crate) fn build(class: &ProxyClass, reader: &Reader<'_>) -> Option<Arc<Self>> {
         let gateways = reader.gateways(&class.namespace, &class.labels, &class.own_services);
         let credentials = gateways.iter().flat_map(|bound| credentials::granted(bound, class)).collect();
-        (!gateways.is_empty()).then(|| Arc::new(merge(&gateways, &class.own_services, credentials)))
+        let quic = reader.settings().features.quic_listeners;
+        (!gateways.is_empty()).then(|| Arc::new(merge(&gateways, &class.own_services, credentials, quic)))
     }
 }
 
-fn merge(gateways: &[BoundGateway], own: &[OwnService], credentials: BTreeSet<String>) -> MergedGateway {
+/// `quic` is whether gateways serve HTTP/3 at all.
+fn merge(
+    gateways: &[BoundGateway],
+    own: &[OwnService],
+    credentials: BTreeSet<String>,
+    quic: bool,
+) -> MergedGateway {
     let mut merge = Merge::default();
     for bound in gateways {
         let gateway = &*bound.gateway;
         for (index, server) in gateway.spec.servers.iter().enumerate() {
+            let issue = |message: String| {
+                let object = format!("Gateway {}/{}", gateway.meta.namespace, gateway.meta.name);
+                Issue { object, path: format!("spec.servers[{index}]"), message }
+            };
+            let http3 = quic && http3::is_wanted(bound, server, own);
+            let refusal = http3::refusal(server).filter(|_| http3);
             for port in ports(bound, server, own) {
-                let added = resolved(gateway, server, port).and_then(|server| merge.add(server));
-                if let Err(message) = added {
-                    let object = format!("Gateway {}/{}", gateway.meta.namespace, gateway.meta.name);
-                    merge.issues.push(Issue { object, path: format!("spec.servers[{index}]"), message });
-                }
+                let added = resolved(gateway, server, port, http3 && refusal.is_none())
+                    .and_then(|server| merge.add(server));
+                merge.issues.extend(added.err().map(issue));
             }
+            merge.issues.extend(refusal.map(|reason| issue(reason.to_owned())));
         }
     }
     let Merge { groups, by_route, auto_passthrough, issues, .. } = merge;
@@ -197,7 +212,12 @@ fn ports(bound: &BoundGateway, server: &Server, own: &[OwnService]) -> Vec<u32> 
 }
 
 /// A server with its port, protocol, hosts and route name worked out.
-fn resolved(gateway: &Object<Gateway>, server: &Server, port: u32) -> Result<Arc<GatewayServer>, String> {
+fn resolved(
+    gateway: &Object<Gateway>,
+    server: &Server,
+    port: u32,
+    http3: bool,
+) -> Result<Arc<GatewayServer>, String> {
     let declared = server.port.as_ref().ok_or("the server has no port, so it is left out")?;
     let meta = &gateway.meta;
     if !(1..=65_535).contains(&declared.number) {
@@ -214,10 +234,12 @@ fn resolved(gateway: &Object<Gateway>, server: &Server, port: u32) -> Result<Arc
         declared_port: declared.number,
         protocol: Protocol::by_name(&declared.protocol),
         route_name: String::new(),
+        http3,
         fingerprint: Fingerprint::of_hash(&(
             &meta.namespace,
             &meta.name,
             port,
+            http3,
             &*proto::pack::bytes(&server),
         )),
         server,

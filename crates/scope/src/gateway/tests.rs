@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh::{Base, Mesh, Reader};
+use mesh::{Base, Mesh, OwnService, Reader};
 use serde_json::{Value, json};
 
 use super::{MergedGateway, merge};
@@ -33,7 +33,77 @@ fn merged(gateways: &[Value]) -> MergedGateway {
         &reader.gateways(&"edge".into(), &model::Labels::default(), &[]),
         &[],
         std::collections::BTreeSet::new(),
+        false,
     )
+}
+
+/// With a Service whose ports 443 are of TCP and UDP, 8443 of TCP alone.
+fn merged_behind_udp(servers: &Value, quic: bool) -> MergedGateway {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge", "namespace": "edge"},
+        "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "https", "port": 443},
+            {"name": "http3", "port": 443, "protocol": "UDP"}, {"name": "more", "port": 8443}]}});
+    let objects = [service, gateway("a", servers)];
+    let objects = objects.into_iter().map(|object| config::parse(object, "test").unwrap().unwrap());
+    let mesh = Mesh::build(objects.collect(), Arc::new(Base::default()));
+    let reader = Reader::new(&mesh);
+    let own: Vec<OwnService> = mesh
+        .all_services()
+        .iter()
+        .flat_map(|service| service.ports.iter().map(move |port| (service, port)))
+        .map(|(service, port)| OwnService {
+            service: Arc::clone(service),
+            port: port.clone(),
+            target_port: port.number,
+        })
+        .collect();
+    let gateways = reader.gateways(&"edge".into(), &model::Labels::default(), &own);
+    merge(&gateways, &own, std::collections::BTreeSet::new(), quic)
+}
+
+fn speaks_http3(gateway: &MergedGateway) -> Vec<(&str, bool)> {
+    let servers = gateway.groups.iter().flat_map(|group| &group.servers);
+    servers.map(|server| (server.server.hosts[0].as_str(), server.http3)).collect()
+}
+
+#[test]
+fn servers_that_terminate_tls_for_http_behind_a_udp_port_speak_http3() {
+    let with_mode = |mode: &str| json!({"tls": {"mode": mode, "credentialName": "cert"}});
+    let named = |port: &str, mut server: Value| {
+        server["port"]["name"] = port.into();
+        server
+    };
+    let servers = json!([
+        named("a", server(443, "HTTPS", &["simple.test"], &simple())),
+        named("b", server(443, "HTTPS", &["optional.test"], &with_mode("OPTIONAL_MUTUAL"))),
+        named("c", server(443, "HTTPS", &["passed.test"], &with_mode("PASSTHROUGH"))),
+        named("d", server(443, "TLS", &["tcp.test"], &simple())),
+        named("e", server(8443, "HTTPS", &["no-udp.test"], &simple())),
+    ]);
+    let merged = merged_behind_udp(&servers, true);
+    let expected = [
+        ("simple.test", true),
+        ("optional.test", true),
+        ("passed.test", false),
+        ("tcp.test", false),
+        ("no-udp.test", false),
+    ];
+    assert_eq!(speaks_http3(&merged), expected);
+    assert!(merged.issues.is_empty());
+    let off = merged_behind_udp(&servers, false);
+    assert!(speaks_http3(&off).iter().all(|(_, http3)| !http3), "nobody asked for HTTP/3");
+}
+
+#[test]
+fn a_server_that_demands_certificates_of_clients_stays_with_tcp_and_its_owner_is_told() {
+    for mode in ["MUTUAL", "ISTIO_MUTUAL"] {
+        let tls = json!({"tls": {"mode": mode, "credentialName": "cert"}});
+        let servers = json!([server(443, "HTTPS", &["a.test"], &tls)]);
+        let merged = merged_behind_udp(&servers, true);
+        assert_eq!(speaks_http3(&merged), [("a.test", false)]);
+        assert_eq!(merged.issues[0].path, "spec.servers[0]");
+        assert!(merged.issues[0].message.contains("QUIC"), "{}", merged.issues[0].message);
+        assert!(merged_behind_udp(&servers, false).issues.is_empty());
+    }
 }
 
 fn groups(gateway: &MergedGateway) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::{Call, list, text};
 /// Listeners that hand a connection on to the one of its original destination.
 const CATCH_ALL: [&str; 2] = ["virtualOutbound", "virtualInbound"];
 
-/// The listener of the exact address, else of the port on any address, else the one for all that is intercepted.
+/// The TCP listener of the exact address, else of the port on any address, else the one for all that is intercepted.
 pub(super) fn listener<'a>(listeners: &'a BTreeMap<String, Value>, call: &Call) -> Option<&'a Value> {
     let to: SocketAddr = call.to.parse().ok()?;
     if call.inbound && listeners.contains_key("virtualInbound") {
@@ -23,7 +23,8 @@ pub(super) fn listener<'a>(listeners: &'a BTreeMap<String, Value>, call: &Call) 
             std::iter::once(&listener["address"]).chain(more).any(|address| {
                 let socket = &address["socketAddress"];
                 let ip: Option<IpAddr> = text(&socket["address"]).parse().ok();
-                ip == Some(wanted) && number(&socket["portValue"]) == u64::from(to.port())
+                let is_tcp = text(&socket["protocol"]) != "UDP";
+                is_tcp && ip == Some(wanted) && number(&socket["portValue"]) == u64::from(to.port())
             })
         })
     };

@@ -154,6 +154,9 @@ pub fn build(options: &HcmOptions) -> envoy::hcm::HttpConnectionManager {
     if defaults.direction == crate::telemetry::Direction::Inbound && options.protocol.is_http2() {
         manager.http2_protocol_options = Some(envoy::core::Http2ProtocolOptions::default());
     }
+    if options.http3 {
+        manager.http3_protocol_options = Some(envoy::core::Http3ProtocolOptions::default());
+    }
     path::apply(defaults, &mut manager);
     headers::apply(options, &mut manager);
     manager

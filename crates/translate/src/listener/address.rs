@@ -37,6 +37,16 @@ pub fn additional_addresses(binds: &[String], port: u32) -> Vec<envoy::listener:
         .collect()
 }
 
+/// Makes all addresses of a listener ones of UDP.
+pub(super) fn over_udp(listener: &mut envoy::listener::Listener) {
+    let more = listener.additional_addresses.iter_mut().filter_map(|more| more.address.as_mut());
+    for address in listener.address.iter_mut().chain(more) {
+        if let Some(address::Address::SocketAddress(socket)) = &mut address.address {
+            socket.protocol = socket_address::Protocol::Udp as i32;
+        }
+    }
+}
+
 /// A socket of the system: where Envoy lets one listener listen, but no second one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {

@@ -33,8 +33,10 @@ pub(crate) fn refusal(listener: &Listener) -> Option<Violation> {
         }
         _ => {}
     }
-    let is_udp = listener.udp_listener_config.is_some();
-    if listener.filter_chains.is_empty() && listener.default_filter_chain.is_none() && !is_udp {
+    // UDP without QUIC has no connections, so it has no chains.
+    let is_connectionless =
+        listener.udp_listener_config.as_ref().is_some_and(|udp| udp.quic_options.is_none());
+    if listener.filter_chains.is_empty() && listener.default_filter_chain.is_none() && !is_connectionless {
         return broken("filter_chains", "one or more are needed");
     }
     for (index, filter) in listener.listener_filters.iter().enumerate() {

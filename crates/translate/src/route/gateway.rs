@@ -175,6 +175,7 @@ fn selected(
     let destinations = Reachable { ctx, namespace: &virtual_service.namespace };
     let mut routes = select(ctx, virtual_service, asker, headers, &destinations)?;
     routes.tls = server.tls().is_some();
+    routes.http3_port = server.http3.then_some(server.declared_port);
     Some(routes)
 }
 

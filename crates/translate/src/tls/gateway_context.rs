@@ -37,6 +37,8 @@ pub struct GatewayServerTls<'a> {
     pub tls: &'a ServerTlsSettings,
     /// Whether a TCP proxy stands behind it, not a connection manager.
     pub tcp: bool,
+    /// Whether it is for HTTP/3.
+    pub quic: bool,
     /// Which Envoy it is for.
     pub dialect: Dialect,
     /// Certificates mounted into the proxy in place of the workload's.
@@ -55,7 +57,11 @@ pub fn gateway_server_context(
     let tls = what.tls;
     let mode = tls.mode();
     let mut common = envoy::tls::CommonTlsContext {
-        alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+        alpn_protocols: if what.quic {
+            vec!["h3".to_owned()]
+        } else {
+            vec!["h2".to_owned(), "http/1.1".to_owned()]
+        },
         ..Default::default()
     };
     if mode == TlSmode::IstioMutual {
@@ -78,10 +84,10 @@ pub fn gateway_server_context(
     }
     comply(settings.features.compliance, &mut common);
     envoy::tls::DownstreamTlsContext {
-        require_client_certificate: Some(envoy::google::boolean(matches!(
-            mode,
-            TlSmode::Mutual | TlSmode::IstioMutual
-        ))),
+        // Envoy 1.37 refuses to ask for one over QUIC; servers that demand one have no such listener.
+        require_client_certificate: Some(envoy::google::boolean(
+            !what.quic && matches!(mode, TlSmode::Mutual | TlSmode::IstioMutual),
+        )),
         common_tls_context: Some(common),
         ..Default::default()
     }

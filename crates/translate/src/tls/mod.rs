@@ -22,12 +22,23 @@ use proto::envoy;
 
 /// The TLS transport socket.
 pub const TLS_SOCKET: &str = "envoy.transport_sockets.tls";
+/// The transport socket of QUIC, which has TLS inside.
+pub const QUIC_SOCKET: &str = "envoy.transport_sockets.quic";
 /// The plain text transport socket.
 pub const RAW_BUFFER_SOCKET: &str = "envoy.transport_sockets.raw_buffer";
 
 /// The transport socket of a server's TLS context.
 pub fn server_socket(context: &envoy::tls::DownstreamTlsContext) -> envoy::core::TransportSocket {
     socket(TLS_SOCKET, proto::pack::any(context))
+}
+
+/// The transport socket of a server's TLS context on a UDP listener.
+pub fn quic_socket(context: &envoy::tls::DownstreamTlsContext) -> envoy::core::TransportSocket {
+    let transport = envoy::quic::QuicDownstreamTransport {
+        downstream_tls_context: Some(context.clone()),
+        ..Default::default()
+    };
+    socket(QUIC_SOCKET, proto::pack::any(&transport))
 }
 
 /// The transport socket of a client's TLS context.

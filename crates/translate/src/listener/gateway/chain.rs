@@ -43,6 +43,8 @@ pub(super) struct HttpContent {
     pub(super) protocol: Protocol,
     /// The server's own prefix of statistics; empty for the listener's.
     pub(super) stat_prefix: String,
+    /// Whether it stands on a QUIC listener.
+    pub(super) http3: bool,
 }
 
 /// A TCP chain.
@@ -111,8 +113,12 @@ mod tests {
 
     fn chain(names: &[&str], protocols: &[&str]) -> Chain {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        let http =
-            HttpContent { route: "http.80".to_owned(), protocol: Protocol::Http, stat_prefix: String::new() };
+        let http = HttpContent {
+            route: "http.80".to_owned(),
+            protocol: Protocol::Http,
+            stat_prefix: String::new(),
+            http3: false,
+        };
         Chain {
             server_names: own(names),
             application_protocols: own(protocols),

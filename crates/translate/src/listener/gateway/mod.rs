@@ -1,11 +1,12 @@
 //! Listeners of gateways (spec 4.3; rows L17 to L23): one for every address and port that servers are bound to.
 //!
 //! Here servers become chains, HTTP ones at once; `routes` takes the chains of TCP and passthrough servers from
-//! VirtualServices, `auto_passthrough` makes one for every cluster of the mesh; `chain` keeps two chains of a listener
+//! VirtualServices, `http3` those of the UDP listener beside one, `auto_passthrough` makes one for every cluster of the mesh; `chain` keeps two chains of a listener
 //! apart, `render` puts the listener together.
 
 mod auto_passthrough;
 mod chain;
+mod http3;
 mod render;
 mod routes;
 
@@ -50,13 +51,16 @@ struct GatewayListenerInput {
     /// Where it listens; the first names it.
     addresses: Vec<String>,
     port: u32,
+    /// Whether it listens for QUIC on UDP.
+    quic: bool,
     chains: Vec<Chain>,
     issues: Vec<Issue>,
 }
 
 impl GatewayListenerInput {
     fn name(&self) -> String {
-        format!("{}_{}", self.addresses.first().map_or("", String::as_str), self.port)
+        let kind = if self.quic { "udp_" } else { "" };
+        format!("{kind}{}_{}", self.addresses.first().map_or("", String::as_str), self.port)
     }
 }
 
@@ -65,7 +69,7 @@ pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
     let Some(gateway) = &ctx.scope.gateway else { return Vec::new() };
     let common = Arc::new(common(ctx));
     let mut listeners: Vec<GatewayListenerInput> = Vec::new();
-    let mut matches: BTreeMap<(String, u32), Matches> = BTreeMap::new();
+    let mut matches: BTreeMap<(String, u32), BothMatches> = BTreeMap::new();
     let mut taken: BTreeMap<u32, Taken> = BTreeMap::new();
     let mut issues = gateway.issues.clone();
     issues.extend(common.policies.issues.iter().cloned());
@@ -79,21 +83,51 @@ pub(super) fn generate(ctx: &Context<'_>) -> Vec<Resource> {
         }
         let addresses = addresses(ctx, group);
         let key = (addresses.first().cloned().unwrap_or_default(), group.port);
-        let known = listeners.iter().position(|l| l.addresses == addresses && l.port == group.port);
-        let index = known.unwrap_or_else(|| {
-            let common = Arc::clone(&common);
-            let (chains, issues) = (Vec::new(), Vec::new());
-            listeners.push(GatewayListenerInput { common, addresses, port: group.port, chains, issues });
-            listeners.len() - 1
-        });
-        let Some(listener) = listeners.get_mut(index) else { continue };
-        add(ctx, group, listener, matches.entry(key).or_default(), taken.entry(group.port).or_default());
+        let (matches, taken) = (matches.entry(key).or_default(), taken.entry(group.port).or_default());
+        if let Some(listener) = listener_at(&mut listeners, &common, group.port, &addresses, false) {
+            add(ctx, group, listener, &mut matches.tcp, taken);
+        }
+        if group.servers.iter().any(|server| server.http3)
+            && let Some(listener) = listener_at(&mut listeners, &common, group.port, &addresses, true)
+        {
+            http3::add(ctx, group, listener, &mut matches.udp);
+        }
     }
     listeners.retain(|listener| !listener.chains.is_empty());
     if let Some(first) = listeners.first_mut() {
         first.issues.extend(issues);
     }
     listeners.iter().map(|listener| ctx.resource(listener.name(), listener)).collect()
+}
+
+/// What the listeners of one address and port match already.
+#[derive(Default)]
+struct BothMatches {
+    tcp: Matches,
+    udp: Matches,
+}
+
+/// The listener there, made if there is none yet.
+fn listener_at<'a>(
+    listeners: &'a mut Vec<GatewayListenerInput>,
+    common: &Arc<Common>,
+    port: u32,
+    addresses: &[String],
+    quic: bool,
+) -> Option<&'a mut GatewayListenerInput> {
+    let known = listeners.iter().position(|l| l.addresses == addresses && l.port == port && l.quic == quic);
+    let index = known.unwrap_or_else(|| {
+        listeners.push(GatewayListenerInput {
+            common: Arc::clone(common),
+            addresses: addresses.to_vec(),
+            port,
+            quic,
+            chains: Vec::new(),
+            issues: Vec::new(),
+        });
+        listeners.len() - 1
+    });
+    listeners.get_mut(index)
 }
 
 fn common(ctx: &Context<'_>) -> Common {
@@ -143,6 +177,7 @@ fn add(
             route: group.route_name.clone(),
             protocol: group.protocol,
             stat_prefix: String::new(),
+            http3: false,
         };
         put(first, Chain::of(Content::Http(http)));
         return;
@@ -158,11 +193,7 @@ fn add(
             }
         } else {
             let content = if server.is_https_terminating() {
-                Some(Content::Http(HttpContent {
-                    route: server.route_name.clone(),
-                    protocol: server.protocol,
-                    stat_prefix: server.server.name.clone(),
-                }))
+                Some(Content::Http(https(server, false)))
             } else {
                 routes::tcp(ctx, server).map(Content::Tcp)
             };
@@ -171,7 +202,7 @@ fn add(
                 let chain = Chain {
                     server_names: server.server_names(),
                     inspected: tls,
-                    tls: tls_context(ctx, server),
+                    tls: tls_context(ctx, server, false),
                     ..Chain::of(content)
                 };
                 put(server, chain);
@@ -180,15 +211,27 @@ fn add(
     }
 }
 
-/// The context of a server that terminates TLS.
+/// What a server does that terminates TLS for HTTP.
+fn https(server: &GatewayServer, http3: bool) -> HttpContent {
+    HttpContent {
+        route: server.route_name.clone(),
+        protocol: server.protocol,
+        stat_prefix: server.server.name.clone(),
+        http3,
+    }
+}
+
+/// The context of a server that terminates TLS, over TCP or QUIC.
 fn tls_context(
     ctx: &Context<'_>,
     server: &GatewayServer,
+    quic: bool,
 ) -> Option<Sealed<envoy::tls::DownstreamTlsContext>> {
     let class = ctx.class();
     let what = GatewayServerTls {
         tls: server.tls()?,
         tcp: !server.is_https_terminating(),
+        quic,
         dialect: class.dialect,
         files: &class.metadata.tls_server,
         credential_socket: class.metadata.credential,

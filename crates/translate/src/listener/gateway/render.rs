@@ -11,7 +11,7 @@ use proto::envoy::listener::{Filter, FilterChain, FilterChainMatch, Listener};
 use super::GatewayListenerInput;
 use super::chain::{Chain, Content, HttpContent, TcpContent};
 use crate::hcm::{self, HcmOptions, HcmRoutes, Slot};
-use crate::listener::address::{additional_addresses, address};
+use crate::listener::address::{additional_addresses, address, over_udp};
 use crate::listener::{inspector, soundness, tcp_route};
 use crate::{Input, Reference, Rendered, fit, tls};
 
@@ -24,7 +24,7 @@ impl Input for GatewayListenerInput {
         let mut references = Vec::new();
         let filter_chains = self.chains.iter().map(|chain| self.chain(chain, &mut references)).collect();
         let mut listener_filters = Vec::new();
-        if common.proxy_protocol {
+        if common.proxy_protocol && !self.quic {
             let config = envoy::proxy_protocol::ProxyProtocol::default();
             let name = "envoy.filters.listener.proxy_protocol";
             listener_filters.push(inspector::filter(name, proto::pack::any(&config)));
@@ -34,7 +34,7 @@ impl Input for GatewayListenerInput {
         }
         let (first, rest) = self.addresses.split_at(self.addresses.len().min(1));
         let max_connections = common.max_connections_per_event;
-        let listener = Listener {
+        let mut listener = Listener {
             name: self.name(),
             address: first.first().map(|bind| address(bind, self.port)),
             additional_addresses: additional_addresses(rest, self.port),
@@ -46,6 +46,14 @@ impl Input for GatewayListenerInput {
                 .then(|| google::uint32(max_connections)),
             ..Default::default()
         };
+        if self.quic {
+            over_udp(&mut listener);
+            listener.udp_listener_config = Some(envoy::listener::UdpListenerConfig {
+                quic_options: Some(envoy::listener::QuicProtocolOptions::default()),
+                downstream_socket_config: Some(envoy::core::UdpSocketConfig::default()),
+                ..Default::default()
+            });
+        }
         Rendered { message: listener, references, issues: self.issues.clone() }
     }
 
@@ -65,7 +73,8 @@ impl GatewayListenerInput {
             Content::Http(http) => {
                 let options = self.http(http);
                 references.extend(options.references());
-                let mut filters = self.extensions();
+                // Filters of connections have no place on QUIC.
+                let mut filters = if http.http3 { Vec::new() } else { self.extensions() };
                 filters.push(hcm::network_filter(&options));
                 filters
             }
@@ -86,7 +95,9 @@ impl GatewayListenerInput {
             filter_chain_match: (filter_chain_match != FilterChainMatch::default())
                 .then_some(filter_chain_match),
             filters,
-            transport_socket: chain.tls.as_deref().map(tls::server_socket),
+            transport_socket: chain.tls.as_deref().map(|context| {
+                if self.quic { tls::quic_socket(context) } else { tls::server_socket(context) }
+            }),
             transport_socket_connect_timeout: (!common.connect_timeout.is_zero())
                 .then(|| common.connect_timeout.into()),
             ..Default::default()
@@ -102,6 +113,7 @@ impl GatewayListenerInput {
         let hcm = Arc::clone(&self.common.hcm);
         let mut options = HcmOptions::new(hcm, stat_prefix, routes, http.protocol);
         options.port = self.port;
+        options.http3 = http.http3;
         options.inserted.clone_from(&self.common.policies.http);
         options
     }
