@@ -224,6 +224,7 @@ impl Case {
                 "PILOT_ENABLE_MYSQL_FILTER" => &mut f.mysql_filter,
                 "PILOT_ENABLE_REDIS_FILTER" => &mut f.redis_filter,
                 "PILOT_ENABLE_QUIC_LISTENERS" => &mut f.quic_listeners,
+                "PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS" => &mut f.workload_entry_health_checks,
                 "PILOT_HTTP10" => &mut f.http10,
                 "ISTIO_DUAL_STACK" => &mut f.dual_stack,
                 "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS" => &mut f.multiple_custom_providers,

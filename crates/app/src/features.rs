@@ -24,6 +24,7 @@ pub(crate) fn features(variable: &dyn Fn(&str) -> Option<String>) -> (Features, 
     source.flag("PILOT_ENABLE_MYSQL_FILTER", &mut f.mysql_filter);
     source.flag("PILOT_ENABLE_REDIS_FILTER", &mut f.redis_filter);
     source.flag("PILOT_ENABLE_SERVICEENTRY_SELECT_PODS", &mut f.service_entry_select_pods);
+    source.flag("PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS", &mut f.workload_entry_health_checks);
     source.flag("PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES", &mut f.kubernetes_select_workload_entries);
     source.flag("PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN", &mut f.absolute_fqdn_domain);
     source.flag("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", &mut f.route_collapse);

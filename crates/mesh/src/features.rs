@@ -36,6 +36,8 @@ pub struct Features {
     pub redis_filter: bool,
     /// `PILOT_ENABLE_SERVICEENTRY_SELECT_PODS`.
     pub service_entry_select_pods: bool,
+    /// `PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS`.
+    pub workload_entry_health_checks: bool,
     /// `PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES`.
     pub kubernetes_select_workload_entries: bool,
     /// `PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN`.
@@ -116,6 +118,7 @@ impl Default for Features {
             mysql_filter: false,
             redis_filter: false,
             service_entry_select_pods: true,
+            workload_entry_health_checks: true,
             kubernetes_select_workload_entries: true,
             absolute_fqdn_domain: true,
             route_collapse: true,

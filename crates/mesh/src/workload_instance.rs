@@ -68,7 +68,8 @@ impl WorkloadInstance {
         settings: &MeshSettings,
     ) -> Option<Self> {
         let meta = &object.meta;
-        let checked = meta.annotation(HEALTH_CHECKS).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let checked = settings.features.workload_entry_health_checks
+            && meta.annotation(HEALTH_CHECKS).is_some_and(|v| v.eq_ignore_ascii_case("true"));
         if checked && !is_healthy(object) {
             return None;
         }
