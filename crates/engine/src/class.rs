@@ -42,10 +42,12 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// Builds a class from nothing but what it shares.
+    /// Builds a class from nothing but what it shares; what it has in common with `neighbour` is kept once.
+    #[expect(clippy::too_many_arguments, reason = "one state of the engine, whose parts are borrowed apart")]
     pub(crate) fn build(
         id: u64,
         proxies: Arc<ProxyClass>,
+        neighbour: Option<&Self>,
         outbound: &mut Outbound,
         mesh: &Mesh,
         cache: &Cache,
@@ -66,6 +68,13 @@ impl Class {
             shared: Arc::default(),
             snapshot: Arc::default(),
         };
+        if let Some(neighbour) = neighbour {
+            // All of it is about to be made again; where that comes to the same it stays in its place.
+            made.listeners = Arc::clone(&neighbour.listeners);
+            let mut builder = made.snapshot.to_builder();
+            builder.share(ResourceType::Listener, &neighbour.snapshot);
+            made.snapshot = Arc::new(builder.build());
+        }
         made.refresh(outbound, mesh, cache, &Stale::All, readers, report);
         made
     }
@@ -118,7 +127,7 @@ impl Class {
         if makes_listeners {
             report.select("lds");
             let resources = translate::listener::generate(&ctx);
-            self.listeners = Arc::new(Group::made(resources, &ctx));
+            self.listeners = Arc::new(Group::made(resources, &ctx).named_as(&self.listeners));
             readers.maker_read(maker, &self.listeners.reads);
             let names = route_names(&self.listeners.resources).into_iter().map(Arc::from).collect();
             if *self.routes != names {

@@ -272,8 +272,9 @@ impl Engine {
         let Some(outbound_id) = self.outbound(outbound, report) else { return };
         let Some(outbound) = self.outbounds.get_mut(&outbound_id) else { return };
         let (mesh, cache, readers) = (&self.mesh, &self.cache, &mut self.readers);
-        let built =
-            caught(|| Class::build(class_id, Arc::clone(&class), outbound, mesh, cache, readers, report));
+        let neighbour = self.classes.values().find(|class| class.outbound == outbound_id);
+        let of = Arc::clone(&class);
+        let built = caught(|| Class::build(class_id, of, neighbour, outbound, mesh, cache, readers, report));
         match built {
             Ok(built) => {
                 self.join(Maker::Outbound(outbound_id));

@@ -42,6 +42,17 @@ impl Group {
         Arc::new(self)
     }
 
+    /// The same, with the names in the memory of another group as far as they are there.
+    pub(crate) fn named_as(mut self, other: &Self) -> Self {
+        let known: BTreeSet<&Arc<str>> = other.resources.iter().map(|resource| &resource.name).collect();
+        for resource in Arc::make_mut(&mut self.resources) {
+            if let Some(name) = known.get(&resource.name) {
+                resource.name = Arc::clone(name);
+            }
+        }
+        self
+    }
+
     /// Adds what the user should know about them, and what is counted.
     pub(crate) fn add_findings(&self, all: &mut Findings) {
         all.add(&self.findings);

@@ -1,8 +1,9 @@
 //! A resource is a name and the bytes of its `Any`; a set of them is a persistent map, so that the next snapshot and
 //! every session's memory of what it sent share all that did not change.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -13,9 +14,13 @@ use std::hash::Hash;
 
 use crate::ResourceType;
 
-/// One resource, ready to be sent. Printed without its bytes, which may hold a private key.
+/// One resource, ready to be sent. Printed without its bytes, which may hold a private key. Cheap to clone, and no
+/// larger than a pointer, as each class of proxies has sets of thousands of them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Resource {
+pub struct Resource(Arc<Content>);
+
+#[derive(PartialEq, Eq)]
+struct Content {
     name: Arc<str>,
     fingerprint: Fingerprint,
     body: Bytes,
@@ -24,8 +29,8 @@ pub struct Resource {
 impl fmt::Debug for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resource")
-            .field("name", &self.name)
-            .field("n_bytes", &self.body.len())
+            .field("name", self.name())
+            .field("n_bytes", &self.body().len())
             .finish_non_exhaustive()
     }
 }
@@ -34,7 +39,7 @@ impl Resource {
     /// A resource of that name; `body` is an encoded `google.protobuf.Any`.
     pub fn new(name: impl Into<Arc<str>>, body: Bytes) -> Self {
         let fingerprint = Fingerprint::of(&body);
-        Self { name: name.into(), fingerprint, body }
+        Self::with_fingerprint(name, body, fingerprint)
     }
 
     /// A resource of that name which holds nothing, for the types in which that means something.
@@ -55,27 +60,27 @@ impl Resource {
 
     /// The same where the fingerprint of `body` is known already.
     pub fn with_fingerprint(name: impl Into<Arc<str>>, body: Bytes, fingerprint: Fingerprint) -> Self {
-        Self { name: name.into(), fingerprint, body }
+        Self(Arc::new(Content { name: name.into(), fingerprint, body }))
     }
 
     /// The name by which clients subscribe.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.0.name
     }
 
     /// The encoded `google.protobuf.Any`.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.0.body
     }
 
     /// What the version is made of.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.0.fingerprint
     }
 
     /// A property of the content alone, so it is the same on every replica.
     pub fn version(&self) -> String {
-        self.fingerprint.short()
+        self.0.fingerprint.short()
     }
 }
 
@@ -85,7 +90,12 @@ pub struct ResourceSet {
     resources: OrdMap<Arc<str>, Resource>,
     /// The sum of what [`digest`] gives for each resource: it can follow a change without looking at the rest.
     sum: u128,
+    names: Shared,
 }
+
+/// The names of a set, once somebody has asked for all of them. Sets of the same names have it in common as far as one
+/// comes from the other.
+type Shared = Arc<OnceLock<Arc<BTreeSet<Arc<str>>>>>;
 
 impl ResourceSet {
     /// The resource of that name.
@@ -108,6 +118,24 @@ impl ResourceSet {
         self.resources.is_empty()
     }
 
+    /// The names of all, in memory that is shared with who asked before.
+    pub(crate) fn names(&self) -> Arc<BTreeSet<Arc<str>>> {
+        Arc::clone(self.names.get_or_init(|| Arc::new(self.resources.keys().cloned().collect())))
+    }
+
+    /// Whether these are the names of all.
+    pub(crate) fn is_named(&self, names: &BTreeSet<Arc<str>>) -> bool {
+        self.len() == names.len() && self.resources.keys().eq(names)
+    }
+
+    /// A name came or went.
+    fn renamed(&mut self) {
+        match Arc::get_mut(&mut self.names) {
+            Some(own) => drop(own.take()),
+            None => self.names = Arc::default(),
+        }
+    }
+
     /// The version of all together.
     pub fn version(&self) -> String {
         Fingerprint(self.sum).short()
@@ -125,18 +153,21 @@ impl ResourceSet {
     /// Adds or replaces; a resource of the same content leaves the set as it is.
     pub(crate) fn insert(&mut self, resource: Resource) {
         if let Some(old) = self.resources.get(resource.name()) {
-            if old.fingerprint == resource.fingerprint {
+            if old.fingerprint() == resource.fingerprint() {
                 return;
             }
             self.sum = self.sum.wrapping_sub(digest(old));
+        } else {
+            self.renamed();
         }
         self.sum = self.sum.wrapping_add(digest(&resource));
-        self.resources.insert(resource.name.clone(), resource);
+        self.resources.insert(Arc::clone(resource.name()), resource);
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
         if let Some(old) = self.resources.remove(name) {
             self.sum = self.sum.wrapping_sub(digest(&old));
+            self.renamed();
         }
     }
 
@@ -150,7 +181,9 @@ impl ResourceSet {
         for item in self.resources.diff(&newer.resources) {
             match item {
                 DiffItem::Add(_, resource) => changes.changed.push(resource),
-                DiffItem::Update { old: (_, old), new: (_, new) } if old.fingerprint != new.fingerprint => {
+                DiffItem::Update { old: (_, old), new: (_, new) }
+                    if old.fingerprint() != new.fingerprint() =>
+                {
                     changes.changed.push(new);
                 }
                 DiffItem::Update { .. } => {}
@@ -169,7 +202,7 @@ pub(crate) struct Changes<'a> {
 
 fn digest(resource: &Resource) -> u128 {
     let mut hasher = Fingerprinter::default();
-    resource.name.hash(&mut hasher);
-    resource.fingerprint.hash(&mut hasher);
+    resource.name().hash(&mut hasher);
+    resource.fingerprint().hash(&mut hasher);
     hasher.fingerprint().0
 }

@@ -57,7 +57,9 @@ pub(crate) struct Answer {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     wildcard: bool,
-    names: BTreeSet<Arc<str>>,
+    /// Shared with the set that they were answered from, where they are all that it holds: a thousand proxies would
+    /// otherwise spell the names of the mesh a thousand times.
+    names: Arc<BTreeSet<Arc<str>>>,
     /// Names subscribed to since the last answer.
     fresh: BTreeSet<Arc<str>>,
     /// The whole subscription awaits an answer, even an empty one.
@@ -82,7 +84,7 @@ impl Watch {
     /// Begins, or begins again from nothing.
     pub(crate) fn start(&mut self, wildcard: bool, names: BTreeSet<Arc<str>>) {
         self.wildcard = wildcard;
-        self.names = names;
+        self.names = Arc::new(names);
         self.fresh.clear();
         self.due = true;
         self.have = ResourceSet::default();
@@ -112,9 +114,9 @@ impl Watch {
         self.fresh.retain(|name| names.contains(name));
         self.wildcard = wildcard;
         // Every acknowledgement spells all names; those that are known keep their memory.
-        if names != self.names {
+        if names != *self.names {
             let known = |name: Arc<str>| self.names.get(&name).cloned().unwrap_or(name);
-            self.names = names.into_iter().map(known).collect();
+            self.names = Arc::new(names.into_iter().map(known).collect());
         }
         self.due || !self.fresh.is_empty()
     }
@@ -126,15 +128,19 @@ impl Watch {
         self.due |= widened;
         let grown = widened || !names.is_empty();
         self.fresh.extend(names.iter().cloned());
-        self.names.extend(names);
+        if !names.is_subset(&self.names) {
+            Arc::make_mut(&mut self.names).extend(names);
+        }
         grown
     }
 
     pub(crate) fn unsubscribe(&mut self, not_all: bool, names: &BTreeSet<Arc<str>>) {
         self.wildcard &= !not_all;
         for name in names {
-            self.names.remove(name);
             self.fresh.remove(name);
+        }
+        if !names.is_disjoint(&self.names) {
+            Arc::make_mut(&mut self.names).retain(|name| !names.contains(name));
         }
     }
 
@@ -178,7 +184,7 @@ impl Watch {
     /// empty under that name. Endpoints that are gone become none; routes that are gone stay with the client, whose
     /// connections may still drain by them (row E23, specification 2.1 and 3.1 of traffic).
     fn empty(&self, set: &ResourceSet, resource_type: ResourceType) -> Vec<Resource> {
-        let asked = if self.due { &self.names } else { &self.fresh };
+        let asked = if self.due { &*self.names } else { &self.fresh };
         let mut names: BTreeSet<&Arc<str>> = asked.iter().collect();
         if resource_type == ResourceType::Endpoint {
             let gone = self.have.changes(set).removed;
@@ -188,14 +194,22 @@ impl Watch {
         names.into_iter().filter_map(|name| Resource::empty(resource_type, name)).collect()
     }
 
-    /// Lets names new to this watch be those of the set, which all sessions share.
+    /// Lets names new to this watch be those of the set, which all sessions share, and the whole of them one list.
     fn share_names(&mut self, set: &ResourceSet) {
-        let new = if self.due { &self.names } else { &self.fresh };
-        let shared: Vec<_> = new.iter().filter_map(|name| set.resource(name)).map(Resource::name).collect();
+        if !self.due && self.fresh.is_empty() {
+            return;
+        }
+        if set.is_named(&self.names) {
+            self.names = set.names();
+            return;
+        }
+        let new = if self.due { &*self.names } else { &self.fresh };
+        let is_wanted = |name: &&Arc<str>| self.names.contains(*name);
+        let known = new.iter().filter_map(|name| set.resource(name)).map(Resource::name);
+        let shared: Vec<Arc<str>> = known.filter(is_wanted).cloned().collect();
+        let names = Arc::make_mut(&mut self.names);
         for name in shared {
-            if self.names.contains(name) {
-                self.names.replace(Arc::clone(name));
-            }
+            names.replace(name);
         }
     }
 
@@ -285,7 +299,7 @@ impl Watch {
 
     fn wanted<'a>(&'a self, set: &'a ResourceSet) -> impl Iterator<Item = &'a Resource> {
         let all = self.wildcard.then(|| set.iter()).into_iter().flatten();
-        let names = (!self.wildcard).then_some(&self.names).into_iter().flatten();
+        let names = (!self.wildcard).then_some(&*self.names).into_iter().flatten();
         all.chain(names.filter_map(|name| set.resource(name)))
     }
 
@@ -387,4 +401,53 @@ fn names_it(message: &str, name: &str) -> bool {
             };
             !longer && !before.is_some_and(|character| part(character) || character == '.')
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn set(names: &[&str]) -> ResourceSet {
+        let mut set = ResourceSet::default();
+        for name in names {
+            set.insert(Resource::new(*name, Bytes::copy_from_slice(name.as_bytes())));
+        }
+        set
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<Arc<str>> {
+        names.iter().map(|name| Arc::from(*name)).collect()
+    }
+
+    fn answer(watch: &mut Watch, set: &ResourceSet) {
+        let options =
+            SessionOptions { protocol: Protocol::Delta, nonce_prefix: String::new(), always_full: false };
+        let _ = watch.answer(set, &Demand::default(), ResourceType::Endpoint, &options);
+    }
+
+    #[test]
+    fn watches_of_everything_keep_its_names_once() {
+        let (before, mut after) = (set(&["a", "b"]), set(&["a", "b"]));
+        after.insert(Resource::new("c", Bytes::new()));
+        let mut watches = [Watch::default(), Watch::default()];
+        for watch in &mut watches {
+            watch.start(false, names(&["a"]));
+            answer(watch, &before);
+            watch.subscribe(false, names(&["b"]));
+            answer(watch, &before);
+        }
+        assert!(Arc::ptr_eq(&watches[0].names, &watches[1].names));
+        for watch in &mut watches {
+            answer(watch, &after);
+            watch.subscribe(false, names(&["b", "c"]));
+            answer(watch, &after);
+        }
+        assert!(Arc::ptr_eq(&watches[0].names, &watches[1].names));
+        assert_eq!(*watches[0].names, names(&["a", "b", "c"]));
+        watches[0].unsubscribe(false, &names(&["a"]));
+        assert_eq!(*watches[0].names, names(&["b", "c"]), "what one gives up");
+        assert_eq!(*watches[1].names, names(&["a", "b", "c"]), "the other keeps");
+    }
 }
