@@ -225,6 +225,8 @@ impl Case {
                 "PILOT_ENABLE_REDIS_FILTER" => &mut f.redis_filter,
                 "PILOT_ENABLE_QUIC_LISTENERS" => &mut f.quic_listeners,
                 "PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS" => &mut f.workload_entry_health_checks,
+                "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG" => &mut f.filter_gateway_cluster_config,
+                "ENABLE_TLS_ON_SIDECAR_INGRESS" => &mut f.tls_on_sidecar_ingress,
                 "PILOT_HTTP10" => &mut f.http10,
                 "ISTIO_DUAL_STACK" => &mut f.dual_stack,
                 "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS" => &mut f.multiple_custom_providers,

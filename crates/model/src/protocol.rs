@@ -103,6 +103,15 @@ impl Protocol {
         matches!(self, Self::Https | Self::Tls)
     }
 
+    /// What is spoken inside when TLS has ended.
+    pub fn after_tls(self) -> Self {
+        match self {
+            Self::Https => Self::Http,
+            Self::Tls => Self::Tcp,
+            other => other,
+        }
+    }
+
     /// Not declared, so sniffed.
     pub fn is_unsupported(self) -> bool {
         self == Self::Unsupported

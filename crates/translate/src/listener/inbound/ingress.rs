@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use model::Protocol;
-use proto::istio::networking::CaptureMode;
+use proto::istio::networking::server_tls_settings::TlSmode;
+use proto::istio::networking::{CaptureMode, ServerTlsSettings};
 
 use crate::Context;
 
@@ -14,6 +15,8 @@ pub(super) struct Entry {
     pub(super) port: u32,
     pub(super) port_name: String,
     pub(super) protocol: Protocol,
+    /// How TLS of clients outside the mesh ends here, where that is switched on.
+    pub(super) tls: Option<ServerTlsSettings>,
     /// Whether it wants a listener of its own.
     pub(super) bound: bool,
     /// The name that stands for the declared port in traces.
@@ -28,6 +31,7 @@ pub(super) fn entries(ctx: &Context<'_>) -> Vec<Entry> {
         return Vec::new();
     };
     let meta = &sidecar.meta;
+    let ends_tls = ctx.settings().features.tls_on_sidecar_ingress;
     let entries = sidecar.spec.ingress.iter().filter_map(|listener| {
         let port = listener.port.as_ref().filter(|port| port.number != 0)?;
         Some(Entry {
@@ -35,6 +39,7 @@ pub(super) fn entries(ctx: &Context<'_>) -> Vec<Entry> {
             port: port.number,
             port_name: port.name.clone(),
             protocol: Protocol::by_name(&port.protocol),
+            tls: listener.tls.clone().filter(|tls| ends_tls && is_served(tls)),
             bound: listener.capture_mode() == CaptureMode::None,
             host: format!("{}.{}", meta.name, meta.namespace),
             config: format!(
@@ -44,6 +49,13 @@ pub(super) fn entries(ctx: &Context<'_>) -> Vec<Entry> {
         })
     });
     entries.collect()
+}
+
+/// Whether these settings can end TLS at a sidecar, whose certificates are files beside it.
+fn is_served(tls: &ServerTlsSettings) -> bool {
+    matches!(tls.mode(), TlSmode::Simple | TlSmode::Mutual | TlSmode::OptionalMutual)
+        && tls.credential_name.is_empty()
+        && tls.credential_names.is_empty()
 }
 
 /// The pod's own address, so that loopback stays the workload's.

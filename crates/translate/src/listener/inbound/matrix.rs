@@ -76,6 +76,11 @@ const PLAIN_HTTP: &[Chain] = &[http(PLAIN, Protocols::Any, false)];
 const PLAIN_TCP: &[Chain] = &[tcp(PLAIN, Protocols::Any, false)];
 const PLAIN_AUTO: &[Chain] = &[http(PLAIN, Protocols::PlainHttp, false), tcp(PLAIN, Protocols::Any, false)];
 
+/// The chain of a port whose TLS ends by settings of its own; `protocol` is what is spoken inside.
+pub(super) fn ended(protocol: Protocol) -> &'static [Chain] {
+    if protocol.is_http() { STRICT_HTTP } else { STRICT_TCP }
+}
+
 /// The chains of a port.
 pub(super) fn chains(mode: MtlsMode, protocol: Protocol) -> &'static [Chain] {
     let (http, auto, tcp) = match mode {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use mesh::{MtlsMode, OwnService, WorkloadMtls};
 use model::{Protocol, findings};
 use proto::envoy;
+use proto::istio::networking::ServerTlsSettings;
 use proto::wkt::Duration;
 use scope::{InterceptionMode, ProxyType};
 
@@ -28,7 +29,7 @@ use crate::hcm::{HcmDefaults, HcmOptions, HcmRoutes};
 use crate::policy_filters::PolicyFilters;
 use crate::route::{self, InboundRoute};
 use crate::telemetry::{self, Direction};
-use crate::tls::{self, ServerStack};
+use crate::tls::{self, GatewayServerTls, ServerStack};
 use crate::{Context, Resource, Sealed, declared_by};
 
 /// The listener that redirected traffic arrives at.
@@ -52,6 +53,8 @@ struct ChainSet {
     /// For TCP chains.
     tcp: TcpProxy,
     protocol_filter: Option<ProtocolFilter>,
+    /// Ends the TLS of clients outside the mesh, where a Sidecar says so of a port without mutual TLS.
+    tls: Option<Sealed<envoy::tls::DownstreamTlsContext>>,
     /// The path of the object that declared the port, where chains carry it.
     config: Option<String>,
 }
@@ -257,7 +260,28 @@ impl Chains<'_> {
             port: entry.port,
             port_name: &entry.port_name,
         };
-        self.of_port(&entry.bind, entry.port, entry.protocol, &subject, Some(entry.config.clone()))
+        let tls = entry.tls.as_ref().filter(|_| self.mtls.of_port(entry.port) == MtlsMode::Disable);
+        let protocol = if tls.is_some() { entry.protocol.after_tls() } else { entry.protocol };
+        let set = self.of_port(&entry.bind, entry.port, protocol, &subject, Some(entry.config.clone()));
+        ChainSet { tls: tls.map(|tls| self.ends_tls(tls, protocol)), ..set }
+    }
+
+    fn ends_tls(
+        &self,
+        tls: &ServerTlsSettings,
+        protocol: Protocol,
+    ) -> Sealed<envoy::tls::DownstreamTlsContext> {
+        let class = self.ctx.class();
+        let what = GatewayServerTls {
+            tls,
+            tcp: !protocol.is_http(),
+            quic: false,
+            dialect: class.dialect,
+            files: &class.metadata.tls_server,
+            credential_socket: class.metadata.credential,
+            file_socket: class.metadata.file_credential,
+        };
+        Sealed::new(tls::gateway_server_context(self.ctx.settings(), &what))
     }
 
     fn of_port(
@@ -282,6 +306,7 @@ impl Chains<'_> {
             tcp: self.tcp(&route.cluster, subject),
             hcm: self.hcm(format!("inbound_{bind}_{port};"), port, &route),
             protocol_filter: ProtocolFilter::of(self.ctx, protocol),
+            tls: None,
             config,
         }
     }
@@ -303,6 +328,7 @@ impl Chains<'_> {
             tcp: self.tcp(PASSTHROUGH_CLUSTER, &subject),
             hcm: self.hcm(format!("{PASSTHROUGH_CLUSTER};"), port.unwrap_or(0), &route),
             protocol_filter: None,
+            tls: None,
             config: None,
         }
     }

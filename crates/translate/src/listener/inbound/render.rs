@@ -29,8 +29,7 @@ impl Input for InboundListener {
             chains.push(blackhole(shared, self.port));
         }
         for set in &self.sets {
-            let rows = matrix::chains(set.mode, set.protocol);
-            chains.extend(rows.iter().map(|row| chain(shared, set, row, self.http10)));
+            chains.extend(rows(set).iter().map(|row| chain(shared, set, row, self.http10)));
         }
         let mut listener_filters = Vec::new();
         if self.redirected {
@@ -103,17 +102,23 @@ fn chain(shared: &Shared, set: &ChainSet, row: &Chain, http10: bool) -> FilterCh
             ..Default::default()
         }),
         filters,
-        transport_socket: row.terminates.then(|| server_socket(context)),
+        transport_socket: row.terminates.then(|| server_socket(set.tls.as_ref().unwrap_or(context))),
         metadata: set.config.as_deref().map(config_metadata),
         ..Default::default()
     }
 }
 
+fn rows(set: &ChainSet) -> &'static [Chain] {
+    match &set.tls {
+        Some(_) => matrix::ended(set.protocol),
+        None => matrix::chains(set.mode, set.protocol),
+    }
+}
+
 /// What the chains of a set ask for.
 fn references(shared: &Shared, set: &ChainSet) -> Vec<Reference> {
-    let rows = matrix::chains(set.mode, set.protocol);
     let mut all = shared.hcm.extensions().references(set.hcm.port, false);
-    if rows.iter().any(|row| row.stack == ServerStack::Http) {
+    if rows(set).iter().any(|row| row.stack == ServerStack::Http) {
         all.extend(set.hcm.references());
     }
     all
