@@ -2,6 +2,7 @@
 //! F02, F12, F20). Values are read here, once: JSON becomes the bytes of the message that the patch is about, and a
 //! value that is no such message drops this one patch.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ use proto::json::{UnknownFields, json_to_bytes};
 use regex::Regex;
 
 use crate::ProxyClass;
+
+/// An annotation of EnvoyFilters: services, written `host` or `namespace/host` and told apart by commas, that what the
+/// filter adds sends something to.
+const REFERENCED_SERVICES: &str = "envoyfilter.istio.io/referenced-services";
 
 /// Longer expressions for versions match nothing: they cost more than a version is worth.
 const LONGEST_VERSION: usize = 1024;
@@ -73,6 +78,8 @@ impl Hash for EnvoyPatch {
 pub struct EnvoyPatches {
     /// The first to apply first.
     pub patches: Vec<Arc<EnvoyPatch>>,
+    /// Services that the filters say they send something to, as written.
+    pub referenced_services: BTreeSet<String>,
     /// Patches that were left out.
     pub issues: Vec<Issue>,
 }
@@ -82,6 +89,9 @@ impl EnvoyPatches {
     pub(crate) fn build(class: &ProxyClass, reader: &Reader<'_>) -> Self {
         let mut all = Self::default();
         for filter in reader.envoy_filters(&class.namespace, &class.labels) {
+            let referenced = filter.meta.annotations.value(REFERENCED_SERVICES).unwrap_or_default();
+            let referenced = referenced.split(',').map(str::trim).filter(|service| !service.is_empty());
+            all.referenced_services.extend(referenced.map(str::to_owned));
             for (index, patch) in filter.spec.config_patches.iter().enumerate() {
                 let proxy = patch.r#match.as_ref().and_then(|matched| matched.proxy.as_ref());
                 if proxy.is_some_and(|proxy| !is_meant(class, proxy)) {

@@ -10,6 +10,7 @@ mod envoy_patches;
 mod gateway;
 mod node;
 mod proxy_scope;
+mod routed;
 mod secret_access;
 mod services;
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use envoy_patches::{EnvoyPatch, EnvoyPatches};
 pub use gateway::{GatewayServer, MergedGateway, ServerGroup};
 pub use node::*;
 pub use proxy_scope::{Difference, ProxyScope, Seen, UnknownTraffic};
+pub use routed::Routed;
 pub use secret_access::SecretAccess;

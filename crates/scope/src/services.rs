@@ -97,7 +97,7 @@ fn best(candidates: &[Arc<Service>], client: &Namespace) -> Option<Arc<Service>>
 }
 
 /// The hosts and ports that a VirtualService names, less HTTP routes that are for other namespaces only.
-fn destinations(vs: &VirtualService, client: &Namespace) -> BTreeMap<Host, BTreeSet<u32>> {
+pub(crate) fn destinations(vs: &VirtualService, client: &Namespace) -> BTreeMap<Host, BTreeSet<u32>> {
     let mut found: BTreeMap<Host, BTreeSet<u32>> = BTreeMap::new();
     let mut add = |destination: Option<&Destination>| {
         if let Some(destination) = destination {

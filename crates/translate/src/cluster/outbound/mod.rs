@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use mesh::{MergedDestinationRule, MeshSettings, MtlsMode, Resolution, Service, ServicePort};
 use model::{Protocol, findings};
+use scope::Routed;
 
 use super::client::ClientFacts;
 use super::dynamic_forward_proxy;
@@ -67,7 +68,12 @@ struct OutboundClusterInput {
 pub(super) fn generate(ctx: &Context<'_>, purpose: Purpose) -> Vec<Resource> {
     let client = Arc::new(ClientFacts::of(ctx));
     let mut clusters = Vec::new();
+    // What is forwarded by SNI has no routes to be told by.
+    let routed = Routed::of(ctx.scope).filter(|_| purpose == Purpose::Calls);
     for service in &ctx.scope.services {
+        if routed.as_ref().is_some_and(|routed| !routed.has(service)) {
+            continue;
+        }
         let forwarding_stranger = purpose == Purpose::SniForwarding && service.external;
         if service.resolution == Resolution::Alias || forwarding_stranger {
             continue;
