@@ -6,14 +6,11 @@
 
 #[cfg(test)]
 mod tests;
-mod unwritten;
 
 use crate::envoy::core::ControlPlane;
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{self, DecodeContext, WireType, encoded_len_varint, key_len, skip_field};
 use prost::{DecodeError, Message};
-
-pub use unwritten::{InParts, Unwritten};
 
 /// A state-of-the-world response.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,6 +6,7 @@ mod debug;
 mod progress;
 mod requests;
 mod stream;
+mod unwritten;
 mod wire;
 
 use std::convert::Infallible;
@@ -158,7 +159,7 @@ impl Ads {
         metadata: &MetadataMap,
         extensions: &http::Extensions,
         incoming: Requests<W::Request>,
-    ) -> Result<Responses<W::Response>, Status> {
+    ) -> Result<Responses, Status> {
         self.admit().await?;
         let credentials = Credentials::of_request(metadata, extensions);
         let proof = match self.gate {

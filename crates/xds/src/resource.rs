@@ -78,6 +78,9 @@ impl Resource {
         self.0.fingerprint
     }
 
+    /// How many bytes every version has.
+    pub const VERSION_LEN: usize = 16;
+
     /// A property of the content alone, so it is the same on every replica.
     pub fn version(&self) -> String {
         self.0.fingerprint.short()

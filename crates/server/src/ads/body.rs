@@ -8,19 +8,19 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::body::{Body, Frame};
-use proto::raw::{InParts, Unwritten};
 use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
 use super::progress::{Progress, STEP};
+use super::unwritten::Unwritten;
 
 /// Bytes that are written at once: the length of a frame of HTTP/2.
 const CHUNK: usize = 16_384;
 
 /// Responses as they come, then how it ended.
-pub(super) struct Responses<R> {
-    stream: mpsc::Receiver<Result<R, Status>>,
+pub(super) struct Responses {
+    stream: mpsc::Receiver<Result<Unwritten, Status>>,
     current: Unwritten,
     /// Goes next, as it is.
     large: Option<Bytes>,
@@ -31,8 +31,8 @@ pub(super) struct Responses<R> {
     has_ended: bool,
 }
 
-impl<R> Responses<R> {
-    pub(super) fn new(stream: mpsc::Receiver<Result<R, Status>>, progress: Arc<Progress>) -> Self {
+impl Responses {
+    pub(super) fn new(stream: mpsc::Receiver<Result<Unwritten, Status>>, progress: Arc<Progress>) -> Self {
         Self { stream, current: Unwritten::default(), large: None, progress, n_bytes: 0, has_ended: false }
     }
 
@@ -80,7 +80,7 @@ impl Drop for Watched {
     }
 }
 
-impl<R: InParts + Unpin> Body for Responses<R> {
+impl Body for Responses {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -97,8 +97,8 @@ impl<R: InParts + Unpin> Body for Responses<R> {
         }
         let ended = match ready!(this.stream.poll_recv(context)) {
             Some(Ok(response)) => {
-                let (unwritten, length) = response.into_unwritten();
-                this.current = unwritten;
+                let length = response.whole_len();
+                this.current = response;
                 this.n_bytes = 0;
                 let Ok(length) = u32::try_from(length) else {
                     return Poll::Ready(this.end(&Status::internal("a response is too long for a frame")));
@@ -117,7 +117,7 @@ impl<R: InParts + Unpin> Body for Responses<R> {
     }
 }
 
-impl<R> Responses<R> {
+impl Responses {
     fn end(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Infallible>> {
         self.has_ended = true;
         self.current = Unwritten::default();

@@ -2,6 +2,7 @@
 //! ever sends: what a slow proxy did not read in time it never has to.
 
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use xds::{Outcome, ResourceType, SessionOptions};
 use super::Shared;
 use super::progress::Progress;
 use super::requests::Requests;
+use super::unwritten::Unwritten;
 use super::wire::Wire;
 use crate::caller::{Caller, Gate};
 use crate::debug::Sight;
@@ -47,8 +49,8 @@ pub(super) struct Proof {
 }
 
 /// Where responses go.
-pub(super) struct Outgoing<W: Wire> {
-    pub(super) responses: mpsc::Sender<Result<W::Response, Status>>,
+pub(super) struct Outgoing {
+    pub(super) responses: mpsc::Sender<Result<Unwritten, Status>>,
     /// What the client has taken of them.
     pub(super) progress: Arc<Progress>,
 }
@@ -58,7 +60,7 @@ pub(crate) async fn run<W: Wire>(
     visitor: Visitor,
     leaving: Option<Leaving>,
     mut incoming: Requests<W::Request>,
-    outgoing: Outgoing<W>,
+    outgoing: Outgoing,
 ) {
     let peer = visitor.address;
     if let Err(status) = serve::<W>(&shared, visitor, leaving.clone(), &mut incoming, &outgoing).await {
@@ -77,7 +79,7 @@ async fn serve<W: Wire>(
     visitor: Visitor,
     mut leaving: Option<Leaving>,
     incoming: &mut Requests<W::Request>,
-    outgoing: &Outgoing<W>,
+    outgoing: &Outgoing,
 ) -> Result<(), Status> {
     let first = tokio::select! {
         () = left(&mut leaving) => return Err(stopping_status()),
@@ -213,12 +215,13 @@ pub(crate) fn stopping_status() -> Status {
 struct Stream<'a, W: Wire> {
     shared: &'a Shared,
     connection: Arc<Connection>,
-    outgoing: &'a Outgoing<W>,
+    outgoing: &'a Outgoing,
     unknown_types: BTreeSet<String>,
     /// What it may see of debug pages.
     sight: Option<Sight>,
     /// Who was told that it has come.
     workloads: Option<Arc<dyn Workloads>>,
+    wire: PhantomData<fn() -> W>,
 }
 
 impl<'a, W: Wire> Stream<'a, W> {
@@ -227,7 +230,7 @@ impl<'a, W: Wire> Stream<'a, W> {
         proxy: Proxy,
         peer: Option<SocketAddr>,
         identity: Option<Identity>,
-        outgoing: &'a Outgoing<W>,
+        outgoing: &'a Outgoing,
     ) -> Self {
         let options = SessionOptions {
             protocol: W::PROTOCOL,
@@ -237,7 +240,15 @@ impl<'a, W: Wire> Stream<'a, W> {
         let connection = shared.connections.open(Arc::new(proxy), peer, identity, options);
         shared.metrics.proxies.with_label_values(&[version(&connection)]).inc();
         tracing::info!(scope = "ads", connection = connection.name(), ?peer, "proxy connected");
-        Self { shared, connection, outgoing, unknown_types: BTreeSet::new(), sight: None, workloads: None }
+        Self {
+            shared,
+            connection,
+            outgoing,
+            unknown_types: BTreeSet::new(),
+            sight: None,
+            workloads: None,
+            wire: PhantomData,
+        }
     }
 
     /// Has the machine behind the proxy registered, if it is one that registers.
@@ -346,7 +357,7 @@ impl<'a, W: Wire> Stream<'a, W> {
             metrics
                 .config_size
                 .with_label_values(&[resource_type.type_url()])
-                .observe(response.encoded_len() as f64);
+                .observe(response.whole_len() as f64);
             let start = Instant::now();
             self.send(response).await?;
             metrics.send_time.with_label_values(&[short]).observe(start.elapsed().as_secs_f64());
@@ -358,7 +369,7 @@ impl<'a, W: Wire> Stream<'a, W> {
         Ok(())
     }
 
-    async fn send(&self, response: W::Response) -> Result<(), Status> {
+    async fn send(&self, response: Unwritten) -> Result<(), Status> {
         self.outgoing.progress.begins();
         tokio::select! {
             biased;

@@ -5,30 +5,27 @@ use prost::Message;
 use proto::envoy::core::{ControlPlane, Node};
 use proto::envoy::discovery::{DeltaDiscoveryRequest, DiscoveryRequest};
 use proto::envoy::google::Status;
-use proto::raw::{InParts, RawDeltaDiscoveryResponse, RawDiscoveryResponse, RawResource};
-use xds::{Protocol, Request, RequestError, ResourceType};
+use proto::raw::{RawDeltaDiscoveryResponse, RawDiscoveryResponse};
+use xds::{Protocol, Request, RequestError, Resource, ResourceType};
+
+use super::unwritten::{Form, Unwritten};
 
 /// One of the two protocols.
 pub(crate) trait Wire: Send + Sync + 'static {
     type Request: Message + Default + Send + 'static;
-    type Response: InParts + Default + Send + Unpin + 'static;
     const PROTOCOL: Protocol;
 
     fn node(request: &Self::Request) -> Option<&Node>;
     fn type_url(request: &Self::Request) -> &str;
     fn request(resource_type: ResourceType, request: Self::Request) -> Request;
-    fn response(response: xds::Response) -> Self::Response;
+    fn response(response: xds::Response) -> Unwritten;
     /// What the client says went wrong.
     fn failure(request: &Self::Request) -> Option<&str>;
     /// Names subscribed to.
     fn names(request: &Self::Request) -> &[String];
     /// A response of a type that sessions know nothing of; `identifier` says who answers.
-    fn other(
-        type_url: String,
-        nonce: String,
-        resources: Vec<Bytes>,
-        identifier: Option<String>,
-    ) -> Self::Response;
+    fn other(type_url: String, nonce: String, resources: Vec<Bytes>, identifier: Option<String>)
+    -> Unwritten;
 }
 
 /// State of the world.
@@ -39,7 +36,6 @@ pub(crate) struct Delta;
 
 impl Wire for Sotw {
     type Request = DiscoveryRequest;
-    type Response = RawDiscoveryResponse;
     const PROTOCOL: Protocol = Protocol::Sotw;
 
     fn node(request: &DiscoveryRequest) -> Option<&Node> {
@@ -59,14 +55,14 @@ impl Wire for Sotw {
         }
     }
 
-    fn response(response: xds::Response) -> RawDiscoveryResponse {
-        RawDiscoveryResponse {
+    fn response(response: xds::Response) -> Unwritten {
+        let head = RawDiscoveryResponse {
             version_info: response.version_info,
-            resources: response.resources.iter().map(|resource| resource.body().clone()).collect(),
             type_url: response.resource_type.type_url().to_owned(),
             nonce: response.nonce,
-            control_plane: None,
-        }
+            ..RawDiscoveryResponse::default()
+        };
+        Unwritten::new(&head, response.resources, Form::Bare)
     }
 
     fn failure(request: &DiscoveryRequest) -> Option<&str> {
@@ -82,15 +78,15 @@ impl Wire for Sotw {
         nonce: String,
         resources: Vec<Bytes>,
         identifier: Option<String>,
-    ) -> RawDiscoveryResponse {
+    ) -> Unwritten {
         let control_plane = identifier.map(|identifier| ControlPlane { identifier });
-        RawDiscoveryResponse { version_info: String::new(), resources, type_url, nonce, control_plane }
+        let head = RawDiscoveryResponse { type_url, nonce, control_plane, ..RawDiscoveryResponse::default() };
+        Unwritten::new(&head, nameless(resources), Form::Bare)
     }
 }
 
 impl Wire for Delta {
     type Request = DeltaDiscoveryRequest;
-    type Response = RawDeltaDiscoveryResponse;
     const PROTOCOL: Protocol = Protocol::Delta;
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
@@ -112,20 +108,15 @@ impl Wire for Delta {
         }
     }
 
-    fn response(response: xds::Response) -> RawDeltaDiscoveryResponse {
-        let resource = |resource: &xds::Resource| RawResource {
-            version: resource.version(),
-            resource: resource.body().clone(),
-            name: resource.name().to_string(),
-        };
-        RawDeltaDiscoveryResponse {
+    fn response(response: xds::Response) -> Unwritten {
+        let head = RawDeltaDiscoveryResponse {
             system_version_info: response.version_info,
-            resources: response.resources.iter().map(resource).collect(),
             type_url: response.resource_type.type_url().to_owned(),
             removed_resources: response.removed.iter().map(ToString::to_string).collect(),
             nonce: response.nonce,
-            control_plane: None,
-        }
+            ..RawDeltaDiscoveryResponse::default()
+        };
+        Unwritten::new(&head, response.resources, Form::Named)
     }
 
     fn failure(request: &DeltaDiscoveryRequest) -> Option<&str> {
@@ -141,16 +132,20 @@ impl Wire for Delta {
         nonce: String,
         resources: Vec<Bytes>,
         identifier: Option<String>,
-    ) -> RawDeltaDiscoveryResponse {
-        let resource = |resource| RawResource { resource, ..RawResource::default() };
-        RawDeltaDiscoveryResponse {
-            resources: resources.into_iter().map(resource).collect(),
+    ) -> Unwritten {
+        let control_plane = identifier.map(|identifier| ControlPlane { identifier });
+        let head = RawDeltaDiscoveryResponse {
             type_url,
             nonce,
-            control_plane: identifier.map(|identifier| ControlPlane { identifier }),
+            control_plane,
             ..RawDeltaDiscoveryResponse::default()
-        }
+        };
+        Unwritten::new(&head, nameless(resources), Form::Named)
     }
+}
+
+fn nameless(bodies: Vec<Bytes>) -> Vec<Resource> {
+    bodies.into_iter().map(|body| Resource::new("", body)).collect()
 }
 
 fn error(status: Status) -> RequestError {
