@@ -5,6 +5,8 @@
 
 mod bodies;
 mod event;
+mod incoming;
+mod names;
 mod node;
 mod stream;
 
@@ -12,7 +14,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use proto::envoy::core::Node;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ pub use event::{Event, Kind};
 pub use node::{Place, node};
 
 use bodies::Bodies;
+use names::Names;
 
 /// How streams behave.
 #[derive(Clone, Debug)]
@@ -67,7 +69,8 @@ impl Options {
 struct Shared {
     options: Options,
     bodies: Bodies,
-    events: Mutex<Sender<Event>>,
+    names: Names,
+    events: Sender<Event>,
     stalled: watch::Receiver<bool>,
 }
 
@@ -84,8 +87,8 @@ impl Swarm {
         let (sender, events) = channel();
         let (stall, stalled) = watch::channel(false);
         let (n_slow, n_nodes, pause) = (options.n_slow, nodes.len(), options.pause);
-        let shared =
-            Arc::new(Shared { options, bodies: Bodies::default(), events: Mutex::new(sender), stalled });
+        let (bodies, names) = Default::default();
+        let shared = Arc::new(Shared { options, bodies, names, events: sender, stalled });
         let open = |(index, node): (usize, Node)| {
             let shared = Arc::clone(&shared);
             let is_slow = index + n_slow >= n_nodes;

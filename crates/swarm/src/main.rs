@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use swarm::{Event, Options, Place, Swarm, node};
 
+/// A thousand streams make many small allocations on all threads, which is to cost little beside what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Opens many delta ADS streams, as sidecars would.
 #[derive(Debug, Parser)]
 #[command(name = "swarm", version)]

@@ -1,20 +1,26 @@
 //! One stream: opened, subscribed as Envoy subscribes, answered, opened again when it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use prost::Message;
+use ::bytes::Bytes;
+use hyper::body::{Body, Frame};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::encoding::{bytes, string};
 use proto::envoy::core::Node;
 use proto::envoy::discovery::DeltaDiscoveryRequest;
 use proto::envoy::google;
-use proto::raw::RawDeltaDiscoveryResponse;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::Endpoint;
-use tonic::{Code, Request, Status, Streaming};
-use tonic_prost::ProstCodec;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status};
 
+use crate::incoming::{Head, Incoming, Resource, framed};
+use crate::names::Id;
 use crate::{Event, Kind, Shared};
 
 const PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -24,7 +30,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Versions by name, of one type.
-type Versions = BTreeMap<Arc<str>, String>;
+type Versions = BTreeMap<Id, Id>;
 
 pub(crate) async fn run(shared: Arc<Shared>, index: usize, node: Node, is_slow: bool) {
     let mut pause = FIRST_PAUSE;
@@ -55,19 +61,76 @@ pub(crate) async fn run(shared: Arc<Shared>, index: usize, node: Node, is_slow: 
 struct Memory {
     versions: [Versions; 4],
     /// Load assignments and route configurations that are subscribed to.
-    names: [BTreeSet<Arc<str>>; 4],
+    names: [BTreeSet<Id>; 4],
 }
 
 fn tell(shared: &Shared, event: Event) {
     // A failure means that nobody listens any more.
-    let _ = shared.events.lock().send(event);
+    let _ = shared.events.send(event);
+}
+
+/// What is kept of the resources of one response.
+#[derive(Default)]
+struct Seen {
+    references: Vec<Arc<[Id]>>,
+    versions: Vec<(Id, Id)>,
+    /// The first names.
+    few: Vec<String>,
+    /// The name that is always told, if it was there.
+    told: Option<String>,
+    /// Whether the name was there that is rejected.
+    is_bad: bool,
+}
+
+impl Seen {
+    fn note(&mut self, shared: &Shared, resource: Resource<'_>) {
+        let options = &shared.options;
+        if self.few.len() <= FEW {
+            self.few.push(resource.name.to_owned());
+        }
+        if options.told.as_deref() == Some(resource.name) {
+            self.told = Some(resource.name.to_owned());
+        }
+        self.is_bad |= options.reject.as_deref() == Some(resource.name);
+        if options.resume {
+            self.versions.push((shared.names.id(resource.name), shared.names.id(resource.version)));
+        }
+        let references = shared.bodies.references(resource.body, &shared.names);
+        if !references.is_empty() {
+            self.references.push(references);
+        }
+    }
+}
+
+/// The requests of a stream.
+struct Outgoing(mpsc::UnboundedReceiver<Bytes>);
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// The task of a connection, which ends when this is dropped.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Stream<'a> {
     shared: &'a Shared,
     index: usize,
-    requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
-    outgoing: Option<mpsc::UnboundedReceiver<DeltaDiscoveryRequest>>,
+    requests: mpsc::UnboundedSender<Bytes>,
+    outgoing: Option<mpsc::UnboundedReceiver<Bytes>>,
     asked: [bool; 4],
     answered: [bool; 4],
     is_synced: bool,
@@ -91,7 +154,7 @@ impl<'a> Stream<'a> {
 
     async fn follow(&mut self, node: &Node, is_slow: bool) -> Result<(), Status> {
         self.ask(Kind::Cluster, Some(node), Vec::new(), Vec::new());
-        let kept = |kind: Kind| self.memory.names[kind as usize].iter().cloned().collect::<Vec<_>>();
+        let kept = |kind: Kind| self.memory.names[kind as usize].iter().copied().collect::<Vec<_>>();
         let (endpoints, routes) = (kept(Kind::Endpoint), kept(Kind::Route));
         if !endpoints.is_empty() {
             // One that lives on asks for all it had at once.
@@ -99,86 +162,108 @@ impl<'a> Stream<'a> {
             self.ask(Kind::Listener, None, Vec::new(), Vec::new());
             self.ask(Kind::Route, None, routes, Vec::new());
         }
-        let mut responses = self.open().await?;
+        let (mut responses, _connection) = self.open().await?;
         let mut stalled = self.shared.stalled.clone();
         loop {
             if is_slow && stalled.wait_for(|stalled| !stalled).await.is_err() {
                 return Ok(());
             }
-            match responses.message().await? {
-                Some(response) => self.take_in(response),
+            let mut seen = Seen::default();
+            match responses.next(|resource| seen.note(self.shared, resource)).await? {
+                Some(head) => self.take_in(head, seen),
                 None => return Ok(()),
             }
         }
     }
 
-    async fn open(&mut self) -> Result<Streaming<RawDeltaDiscoveryResponse>, Status> {
-        let failed = |error: tonic::transport::Error| Status::unavailable(format!("{error:?}"));
-        let endpoint = Endpoint::from_shared(self.shared.options.target.clone()).map_err(failed)?;
-        let endpoint = endpoint.initial_stream_window_size(self.shared.options.window);
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(failed)?;
-        let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
-        grpc.ready().await.map_err(failed)?;
+    /// The responses of a stream over a connection of its own, which ends with what is returned beside them.
+    async fn open(&mut self) -> Result<(Incoming, Connection), Status> {
+        let failed = |error: &dyn std::fmt::Debug| Status::unavailable(format!("{error:?}"));
+        let target = &self.shared.options.target;
+        let authority = target.strip_prefix("http://").unwrap_or(target);
+        let socket = TcpStream::connect(authority).await.map_err(|error| failed(&error))?;
+        socket.set_nodelay(true).map_err(|error| failed(&error))?;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(self.shared.options.window);
+        let (mut sender, connection) =
+            builder.handshake(TokioIo::new(socket)).await.map_err(|error| failed(&error))?;
+        let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
         let outgoing = self.outgoing.take().ok_or_else(|| Status::internal("a stream is opened once"))?;
-        let codec = ProstCodec::<DeltaDiscoveryRequest, RawDeltaDiscoveryResponse>::default();
-        let path = PATH.parse().map_err(|_| Status::internal("no path"))?;
-        let request = Request::new(UnboundedReceiverStream::new(outgoing));
-        Ok(grpc.streaming(request, path, codec).await?.into_inner())
+        let request = http::Request::post(format!("{target}{PATH}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Outgoing(outgoing))
+            .map_err(|error| failed(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        match Status::from_header_map(response.headers()) {
+            Some(status) if status.code() != Code::Ok => Err(status),
+            _ => Ok((Incoming::new(response.into_body()), connection)),
+        }
     }
 
     /// Subscribes, with what is known from an earlier stream at the first time.
-    fn ask(&mut self, kind: Kind, node: Option<&Node>, subscribe: Vec<Arc<str>>, unsubscribe: Vec<Arc<str>>) {
+    fn ask(&mut self, kind: Kind, node: Option<&Node>, subscribe: Vec<Id>, unsubscribe: Vec<Id>) {
         let is_first = !std::mem::replace(&mut self.asked[kind as usize], true);
-        let strings = |names: Vec<Arc<str>>| names.iter().map(ToString::to_string).collect();
-        let known = &self.memory.versions[kind as usize];
-        self.send(DeltaDiscoveryRequest {
+        let names = &self.shared.names;
+        let mut lists = Vec::new();
+        names.texts(subscribe, |name| string::encode(3, &name.to_owned(), &mut lists));
+        names.texts(unsubscribe, |name| string::encode(4, &name.to_owned(), &mut lists));
+        if is_first && self.shared.options.resume {
+            let mut pair = Vec::new();
+            for (name, version) in &self.memory.versions[kind as usize] {
+                pair.clear();
+                let mut number = 0;
+                names.texts([*name, *version], |text| {
+                    number += 1;
+                    string::encode(number, &text.to_owned(), &mut pair);
+                });
+                bytes::encode(5, &pair, &mut lists);
+            }
+        }
+        let request = DeltaDiscoveryRequest {
             node: node.cloned(),
             type_url: kind.type_url().to_owned(),
-            resource_names_subscribe: strings(subscribe),
-            resource_names_unsubscribe: strings(unsubscribe),
-            initial_resource_versions: if is_first && self.shared.options.resume {
-                known.iter().map(|(name, version)| (name.to_string(), version.clone())).collect()
-            } else {
-                Default::default()
-            },
             ..DeltaDiscoveryRequest::default()
-        });
+        };
+        self.send(&request, &lists);
     }
 
-    fn send(&self, request: DeltaDiscoveryRequest) {
+    /// `lists` are further fields.
+    fn send(&self, request: &DeltaDiscoveryRequest, lists: &[u8]) {
         // A failure means that the stream has ended, which reading tells.
-        let _ = self.requests.send(request);
+        let _ = self.requests.send(framed(request, lists));
     }
 
-    fn take_in(&mut self, response: RawDeltaDiscoveryResponse) {
-        let Some(kind) = Kind::of(&response.type_url) else { return };
-        let is_bad = |name: &str| name == "*" || response.resources.iter().any(|one| one.name == name);
-        let error_detail = self.shared.options.reject.as_ref().filter(|name| is_bad(name)).map(|name| {
-            google::Status { code: 13, message: format!("{name}: rejected as asked"), ..Default::default() }
+    fn take_in(&mut self, head: Head, seen: Seen) {
+        let Some(kind) = Kind::of(&head.type_url) else { return };
+        let reject = self.shared.options.reject.as_ref();
+        let error_detail = reject.filter(|name| *name == "*" || seen.is_bad).map(|name| google::Status {
+            code: 13,
+            message: format!("{name}: rejected as asked"),
+            ..Default::default()
         });
         let is_rejected = error_detail.is_some();
         if self.shared.options.answer {
-            self.send(DeltaDiscoveryRequest {
-                type_url: response.type_url.clone(),
-                response_nonce: response.nonce.clone(),
+            let request = DeltaDiscoveryRequest {
+                type_url: head.type_url,
+                response_nonce: head.nonce,
                 error_detail,
                 ..DeltaDiscoveryRequest::default()
-            });
+            };
+            self.send(&request, &[]);
         }
         let at = Instant::now();
-        let n_resources = response.resources.len();
-        let told = self.shared.options.told.as_ref();
-        let is_told = |name: &String| n_resources <= FEW || told == Some(name);
-        let names = response.resources.iter().map(|resource| &resource.name).filter(|name| is_told(name));
+        let mut names = if head.n_resources <= FEW { seen.few } else { Vec::new() };
+        names.extend(seen.told.filter(|told| !names.contains(told)));
         tell(
             self.shared,
             Event::Answered {
                 stream: self.index,
                 kind,
                 at,
-                n_bytes: response.encoded_len(),
-                n_resources,
-                names: names.cloned().collect(),
+                n_bytes: head.n_bytes,
+                n_resources: head.n_resources,
+                names,
             },
         );
         if is_rejected && kind == Kind::Cluster && !self.asked[Kind::Listener as usize] {
@@ -186,15 +271,20 @@ impl<'a> Stream<'a> {
             self.ask(Kind::Listener, None, Vec::new(), Vec::new());
         }
         if !is_rejected {
-            self.subscribe_further(kind, &response);
-            self.remember(kind, response);
+            let removed: Vec<Id> = head.removed.iter().map(|name| self.shared.names.id(name)).collect();
+            self.subscribe_further(kind, &seen.references, &removed);
+            if self.shared.options.resume {
+                let versions = &mut self.memory.versions[kind as usize];
+                versions.retain(|name, _| !removed.contains(name));
+                versions.extend(seen.versions);
+            }
         }
         self.answered[kind as usize] = true;
         self.note_synced(at);
     }
 
     /// A cluster makes Envoy ask for its endpoints, the first endpoints for listeners, a listener for its routes.
-    fn subscribe_further(&mut self, kind: Kind, response: &RawDeltaDiscoveryResponse) {
+    fn subscribe_further(&mut self, kind: Kind, references: &[Arc<[Id]>], removed: &[Id]) {
         let next = match kind {
             Kind::Cluster => Kind::Endpoint,
             Kind::Listener => Kind::Route,
@@ -206,34 +296,16 @@ impl<'a> Stream<'a> {
             }
         };
         let known = &mut self.memory.names[next as usize];
-        let mut new = Vec::new();
-        for resource in &response.resources {
-            for name in self.shared.bodies.references(kind, &resource.resource).iter() {
-                if known.insert(Arc::clone(name)) {
-                    new.push(Arc::clone(name));
-                }
-            }
-        }
+        let all = references.iter().flat_map(|names| names.iter());
+        let new: Vec<Id> = all.copied().filter(|name| known.insert(*name)).collect();
         // A load assignment goes with the cluster of its name; routes of a listener that is gone are kept.
         let is_cluster = kind == Kind::Cluster;
-        let removed = response.removed_resources.iter().filter(|_| is_cluster);
-        let gone: Vec<Arc<str>> = removed.filter_map(|name| known.take(name.as_str())).collect();
+        let gone: Vec<Id> = removed.iter().copied().filter(|name| is_cluster && known.remove(name)).collect();
         if !new.is_empty() || !gone.is_empty() {
             self.ask(next, None, new, gone);
         } else if is_cluster && !self.asked[Kind::Listener as usize] {
             self.ask(Kind::Listener, None, Vec::new(), Vec::new());
         }
-    }
-
-    fn remember(&mut self, kind: Kind, response: RawDeltaDiscoveryResponse) {
-        if !self.shared.options.resume {
-            return;
-        }
-        let versions = &mut self.memory.versions[kind as usize];
-        for name in response.removed_resources {
-            versions.remove(name.as_str());
-        }
-        versions.extend(response.resources.into_iter().map(|one| (one.name.into(), one.version)));
     }
 
     fn note_synced(&mut self, at: Instant) {

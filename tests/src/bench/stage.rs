@@ -1,5 +1,6 @@
 //! Everything that one case stands on: a filled world, a control plane that is ready, a swarm that has everything.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub struct Stage {
     pub usage: Usage,
     /// Time from opening the swarm until all had everything.
     pub opening: Duration,
+    /// Whether the object that changes is as the last change left it, or as it was at first.
+    is_changed: Cell<bool>,
 }
 
 impl Bench {
@@ -100,7 +103,7 @@ impl Bench {
         let opening = synced.last.map(|last| last.saturating_duration_since(opened)).unwrap_or_default();
         let usage = plane.usage()?.since(before);
         probe.settle(Duration::from_secs(1));
-        Ok(Stage { world, plane, probe, started, synced, usage, opening })
+        Ok(Stage { world, plane, probe, started, synced, usage, opening, is_changed: Cell::default() })
     }
 }
 
@@ -113,14 +116,16 @@ impl Stage {
         moved: &Moved,
         object: impl Fn(bool) -> Value,
     ) -> Result<(Vec<Seen>, Usage)> {
+        let change = || {
+            let is_changed = !self.is_changed.get();
+            self.is_changed.set(is_changed);
+            let changed = object(is_changed);
+            self.probe.change(moved, n_expected, LIMIT, || self.world.put(&changed))
+        };
         // The first one warms what the rest finds warm.
-        self.probe.change(moved, n_expected, LIMIT, || self.world.put(&object(true)))?;
+        change()?;
         let before = self.plane.usage()?;
-        let mut all = Vec::new();
-        for number in 0..n {
-            let changed = object(number % 2 == 1);
-            all.push(self.probe.change(moved, n_expected, LIMIT, || self.world.put(&changed))?);
-        }
+        let all = (0..n).map(|_| change()).collect::<Result<Vec<_>>>()?;
         Ok((all, self.plane.usage()?.since(before)))
     }
 }

@@ -9,6 +9,10 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use tests::bench::{Bench, cases};
 
+/// A thousand streams make many small allocations on all threads, which is to cost little beside what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures a control plane from outside.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
