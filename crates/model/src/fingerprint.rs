@@ -26,7 +26,16 @@ impl Fingerprint {
 
     /// Sixteen hexadecimal digits, short enough for a version string.
     pub fn short(self) -> String {
-        format!("{:016x}", (self.0 >> 64) as u64 ^ self.0 as u64)
+        format!("{:016x}", self.folded())
+    }
+
+    /// Whether that is its short form.
+    pub fn is_short(self, text: &str) -> bool {
+        text.len() == 16 && u64::from_str_radix(text, 16) == Ok(self.folded())
+    }
+
+    fn folded(self) -> u64 {
+        (self.0 >> 64) as u64 ^ self.0 as u64
     }
 }
 

@@ -78,6 +78,11 @@ impl Resource {
         self.0.fingerprint
     }
 
+    /// Whether this is its version.
+    pub fn has_version(&self, version: &str) -> bool {
+        self.0.fingerprint.is_short(version)
+    }
+
     /// How many bytes every version has.
     pub const VERSION_LEN: usize = 16;
 
@@ -119,6 +124,23 @@ impl ResourceSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty()
+    }
+
+    /// What is there under each of these names, which ascend. Goes through the set once where that is less than looking
+    /// each of them up.
+    pub(crate) fn of_names<'a>(
+        &'a self,
+        names: &'a BTreeSet<Arc<str>>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Resource>)> {
+        let is_much = names.len() >= self.len() / 8;
+        let mut all = self.resources.values().peekable();
+        names.iter().map(move |name| {
+            if !is_much {
+                return (name, self.resource(name));
+            }
+            while all.next_if(|resource| resource.name() < name).is_some() {}
+            (name, all.next_if(|resource| resource.name() == name))
+        })
     }
 
     /// The names of all, in memory that is shared with who asked before.

@@ -221,20 +221,30 @@ impl Watch {
         resource_type: ResourceType,
         options: &SessionOptions,
     ) -> Answer {
-        let has = |resource: &Resource| {
-            self.initial.get(&**resource.name()).is_some_and(|version| *version == resource.version())
-        };
-        let resources: Vec<Resource> = self
-            .wanted(set)
-            .filter(|resource| demand.contains(resource.name()) || !has(resource))
-            .cloned()
-            .collect();
+        let mut resources = Vec::new();
+        // Both ascend, so one pass tells what the client has of what it wants, and what it has beside that.
+        let mut initial = self.initial.iter().peekable();
+        let mut beside: Vec<&str> = Vec::new();
+        for resource in self.wanted(set) {
+            let name = &**resource.name();
+            while let Some((before, _)) = initial.next_if(|(known, _)| known.as_str() < name) {
+                beside.push(before);
+            }
+            let known = initial.next_if(|(known, _)| known.as_str() == name);
+            let has = known.is_some_and(|(_, version)| resource.has_version(version));
+            if !has || demand.contains(name) {
+                resources.push(resource.clone());
+            }
+        }
+        beside.extend(initial.map(|(name, _)| name.as_str()));
         let mut removed = BTreeSet::new();
         if options.protocol == Protocol::Delta && resource_type.is_removable() {
-            let known = self.initial.keys().map(|name| Arc::from(name.as_str()));
-            let known = known.chain(self.names.iter().cloned());
-            let known = known.chain(self.have.iter().map(|resource| resource.name().clone()));
-            removed.extend(known.filter(|name| set.resource(name).is_none()));
+            beside.retain(|name| set.resource(name).is_none());
+            removed.extend(beside.into_iter().map(Arc::from));
+            let unknown = set.of_names(&self.names).filter(|(_, resource)| resource.is_none());
+            removed.extend(unknown.map(|(name, _)| Arc::clone(name)));
+            let gone = self.have.iter().filter(|resource| set.resource(resource.name()).is_none());
+            removed.extend(gone.map(|resource| Arc::clone(resource.name())));
         }
         // Naming each of a large mesh's clusters would cost memory and say the same.
         let all = self.initial.is_empty() && !resources.is_empty();
@@ -299,8 +309,8 @@ impl Watch {
 
     fn wanted<'a>(&'a self, set: &'a ResourceSet) -> impl Iterator<Item = &'a Resource> {
         let all = self.wildcard.then(|| set.iter()).into_iter().flatten();
-        let names = (!self.wildcard).then_some(&*self.names).into_iter().flatten();
-        all.chain(names.filter_map(|name| set.resource(name)))
+        let names = (!self.wildcard).then(|| set.of_names(&self.names)).into_iter().flatten();
+        all.chain(names.filter_map(|(_, resource)| resource))
     }
 
     /// What the client was sent and still wants.

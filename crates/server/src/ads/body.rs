@@ -24,6 +24,8 @@ pub(super) struct Responses {
     current: Unwritten,
     /// Goes next, as it is.
     large: Option<Bytes>,
+    /// What was more than a frame holds, and begins the next one: a short frame costs as much as a full one.
+    rest: BytesMut,
     /// Told of what is written.
     progress: Arc<Progress>,
     /// Bytes of the present step.
@@ -33,26 +35,43 @@ pub(super) struct Responses {
 
 impl Responses {
     pub(super) fn new(stream: mpsc::Receiver<Result<Unwritten, Status>>, progress: Arc<Progress>) -> Self {
-        Self { stream, current: Unwritten::default(), large: None, progress, n_bytes: 0, has_ended: false }
+        Self {
+            stream,
+            current: Unwritten::default(),
+            large: None,
+            rest: BytesMut::new(),
+            progress,
+            n_bytes: 0,
+            has_ended: false,
+        }
     }
 
     /// The next bytes of the present response; `None` when it is written.
-    fn next_bytes(&mut self, mut buffer: BytesMut) -> Option<Bytes> {
+    fn next_bytes(&mut self) -> Option<Bytes> {
         if let Some(large) = &mut self.large {
             return if large.len() > STEP { Some(large.split_to(STEP)) } else { self.large.take() };
         }
-        if buffer.is_empty() && self.current.is_done() {
-            return None;
-        }
+        let mut buffer = std::mem::take(&mut self.rest);
         self.large = self.current.write(CHUNK, &mut buffer);
+        if buffer.is_empty() {
+            return self.large.take();
+        }
+        if self.large.is_none() && buffer.len() > CHUNK {
+            self.rest = buffer.get(CHUNK..).unwrap_or_default().into();
+            buffer.truncate(CHUNK);
+        }
         Some(buffer.freeze())
+    }
+
+    fn is_written(&self) -> bool {
+        self.large.is_none() && self.rest.is_empty() && self.current.is_done()
     }
 
     /// The same bytes, of which it is noted when they have gone into the socket if they end a response or a step.
     /// Whoever asks for more may hold them for long: HTTP/2 is let write no more than the client has room for.
     fn watched(&mut self, bytes: Bytes) -> Bytes {
         self.n_bytes += bytes.len();
-        let is_last = self.large.is_none() && self.current.is_done();
+        let is_last = self.is_written();
         if !is_last && self.n_bytes < STEP {
             return bytes;
         }
@@ -89,7 +108,7 @@ impl Body for Responses {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if let Some(bytes) = this.next_bytes(BytesMut::new()) {
+        if let Some(bytes) = this.next_bytes() {
             return Poll::Ready(Some(Ok(Frame::data(this.watched(bytes)))));
         }
         if this.has_ended {
@@ -103,11 +122,10 @@ impl Body for Responses {
                 let Ok(length) = u32::try_from(length) else {
                     return Poll::Ready(this.end(&Status::internal("a response is too long for a frame")));
                 };
-                let mut buffer = BytesMut::new();
                 // Not compressed.
-                buffer.put_u8(0);
-                buffer.put_u32(length);
-                let bytes = this.next_bytes(buffer).unwrap_or_default();
+                this.rest.put_u8(0);
+                this.rest.put_u32(length);
+                let bytes = this.next_bytes().unwrap_or_default();
                 return Poll::Ready(Some(Ok(Frame::data(this.watched(bytes)))));
             }
             Some(Err(status)) => status,
@@ -121,6 +139,7 @@ impl Responses {
     fn end(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Infallible>> {
         self.has_ended = true;
         self.current = Unwritten::default();
+        self.rest = BytesMut::new();
         let mut trailers = HeaderMap::new();
         // A message that fits no header is left out.
         if status.add_header(&mut trailers).is_err() {

@@ -19,6 +19,8 @@ pub(super) struct Unwritten {
     resources: std::vec::IntoIter<Resource>,
     form: Form,
     length: usize,
+    /// How much of it is still to be copied.
+    left: usize,
 }
 
 /// How resources stand in a response.
@@ -35,8 +37,12 @@ impl Unwritten {
     /// A response with the fields of `head` and these resources, nothing of it written yet.
     pub(super) fn new(head: &impl Message, resources: Vec<Resource>, form: Form) -> Self {
         let head = Bytes::from(head.encode_to_vec());
-        let length = head.len() + resources.iter().map(|resource| whole_len(form, resource)).sum::<usize>();
-        Self { head: Some(head), resources: resources.into_iter(), form, length }
+        let (mut length, mut left) = (head.len(), head.len());
+        for resource in &resources {
+            length += whole_len(form, resource);
+            left += copied_len(form, resource);
+        }
+        Self { head: Some(head), resources: resources.into_iter(), form, length, left }
     }
 
     /// The length of the whole response in bytes.
@@ -52,13 +58,20 @@ impl Unwritten {
     /// Writes on until the buffer holds `enough` bytes or all is written. Something large that comes then is not
     /// copied but returned, to be sent behind the buffer; the rest is for the next call.
     pub(super) fn write(&mut self, enough: usize, buffer: &mut BytesMut) -> Option<Bytes> {
+        if buffer.len() >= enough {
+            return None;
+        }
+        // Once and for all: a buffer that grows is copied again and again.
+        buffer.reserve(self.left.min(enough + LARGE));
         if let Some(head) = self.head.take() {
+            self.left = self.left.saturating_sub(head.len());
             buffer.extend_from_slice(&head);
         }
         while buffer.len() < enough {
             let resource = self.resources.next()?;
+            self.left = self.left.saturating_sub(copied_len(self.form, &resource));
             put_before_body(self.form, &resource, buffer);
-            if resource.body().len() >= LARGE {
+            if is_large(&resource) {
                 return Some(resource.body().clone());
             }
             buffer.extend_from_slice(resource.body());
@@ -86,6 +99,16 @@ fn whole_len(form: Form, resource: &Resource) -> usize {
         Form::Named => named_len(resource),
     };
     delimited_len(2, length)
+}
+
+/// How much of it is copied.
+fn copied_len(form: Form, resource: &Resource) -> usize {
+    let handed_over = if is_large(resource) { resource.body().len() } else { 0 };
+    whole_len(form, resource).saturating_sub(handed_over)
+}
+
+fn is_large(resource: &Resource) -> bool {
+    resource.body().len() >= LARGE
 }
 
 /// The length of the message with name and version.
