@@ -32,7 +32,7 @@ impl Credentials {
         metrics.forget_secrets();
         for (key, resource) in secrets {
             let (namespace, name) = &key;
-            let expiry = expiry(resource.body());
+            let expiry = expiry(&resource.body().whole());
             metrics.secret_runs_out(namespace, name, expiry.unwrap_or_default());
             let is_new = self.told.get(&key) != Some(&resource.fingerprint());
             let amiss = match expiry {

@@ -282,7 +282,7 @@ fn alone(world: &World, proxy: &scope::Proxy) -> BTreeMap<(&'static str, String)
     .into_iter()
     .flat_map(|(kind, list)| list.into_iter().map(move |resource| (kind, resource)))
     .map(|(kind, resource)| {
-        let version = xds::Resource::new(resource.name.clone(), resource.piece.bytes.clone()).version();
+        let version = resource.piece.fingerprint.short();
         ((kind.short_name(), resource.name.to_string()), version)
     })
     .collect()

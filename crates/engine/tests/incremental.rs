@@ -193,8 +193,9 @@ fn a_pod_that_gains_a_sidecar_moves_the_endpoints_of_its_service_alone() {
     assert_eq!((report.n_rendered(), report.pushed.len()), (1, 1));
     let assignment = "outbound|80||s.apps.svc.cluster.local";
     let endpoints = report.pushed[0].1.resources(xds::ResourceType::Endpoint);
-    let body =
-        endpoints.resource(assignment).map(|resource| String::from_utf8_lossy(resource.body()).into_owned());
+    let body = endpoints
+        .resource(assignment)
+        .map(|resource| String::from_utf8_lossy(&resource.body().whole()).into_owned());
     assert!(body.unwrap_or_default().contains("tlsMode"));
 }
 

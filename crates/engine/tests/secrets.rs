@@ -49,7 +49,7 @@ fn secrets(world: &World, id: u64) -> Vec<(String, String)> {
     };
     let snapshot = world.engine.snapshot(ProxyId(id)).unwrap();
     let read = |resource: &xds::Resource| {
-        let any = Any::decode(resource.body().clone()).unwrap();
+        let any = Any::decode(resource.body().whole()).unwrap();
         let secret = Secret::decode(&*any.value).unwrap();
         assert_eq!(secret.name, **resource.name());
         let content = match secret.r#type.unwrap() {

@@ -1,5 +1,6 @@
 //! Generated Envoy, Istio and extension messages, type URLs, descriptors and the one packing function; no logic.
 
+pub mod body;
 pub mod cel;
 pub mod constraints;
 pub mod descriptors;

@@ -89,7 +89,7 @@ fn resources(generated: engine::Generated, finish: impl Fn(&mut Value)) -> Resul
 
 /// A resource as protobuf JSON, from its bytes.
 pub fn to_json(resource: &Resource) -> Result<Value> {
-    let any = envoy::google::Any::decode(&resource.piece.bytes[..])?;
+    let any = envoy::google::Any::decode(resource.piece.bytes.whole())?;
     let mut json = proto::json::any_to_json(&any.type_url, &any.value)
         .map_err(|error| anyhow!("{}: {error}", resource.name))?;
     if let Some(map) = json.as_object_mut() {

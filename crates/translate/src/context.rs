@@ -8,6 +8,7 @@ use mesh::{MeshSettings, Reader, Registry, Service};
 use model::{Findings, Fingerprint, Gauge};
 use prost::Name;
 use prost::encoding::{WireType, encode_key, encode_varint};
+use proto::body::{Body, elements_len};
 use scope::{ProxyClass, ProxyScope};
 
 use crate::{Input, Piece, Resource, fit};
@@ -62,7 +63,7 @@ impl<'a> Context<'a> {
     /// The resource of that name made of an input: its bytes are an encoded `google.protobuf.Any`.
     pub fn resource<I: Input>(&self, name: impl Into<Arc<str>>, input: &I) -> Resource {
         let piece = self.cache.piece(Fingerprint::of_hash(&(I::TAG, "resource", input)), I::TAG, &mut || {
-            Piece::of(fit::render(input), |bytes| any(&I::Output::type_url(), &[&bytes]))
+            Piece::of(fit::render(input), |bytes| any_of(&I::Output::type_url(), &bytes, 0))
         });
         Resource { name: name.into(), piece }
     }
@@ -82,17 +83,16 @@ impl<'a> Context<'a> {
         let references: Vec<_> = parts.iter().map(|p| (&p.references, &p.issues, p.is_refused)).collect();
         let key = Fingerprint::of_hash(&(tag, "assembled", head.fingerprint, field, prints, references));
         let piece = self.cache.piece(key, tag, &mut || {
-            let mut body = BytesMut::new();
-            body.put_slice(&head.bytes);
-            for part in parts.iter().filter(|part| !part.is_refused) {
-                encode_key(field, WireType::LengthDelimited, &mut body);
-                encode_varint(part.bytes.len() as u64, &mut body);
-                body.put_slice(&part.bytes);
-            }
+            let sent: Vec<_> = parts.iter().filter(|part| !part.is_refused).collect();
+            let elements: Vec<Bytes> = sent.iter().map(|part| part.bytes.whole()).collect();
+            let fields = head.bytes.whole();
+            let begin = any_of(&M::type_url(), &fields, elements_len(field, &elements));
+            let prints: Vec<Fingerprint> = sent.iter().map(|part| part.fingerprint).collect();
+            let fingerprint = Fingerprint::of_hash(&(M::type_url(), head.fingerprint, field, prints));
             let all = || std::iter::once(head).chain(parts);
             let references = all().flat_map(|p| p.references.iter().cloned()).collect();
             let issues = all().flat_map(|p| p.issues.iter().cloned()).collect();
-            Piece::new(any(&M::type_url(), &[&body]), references, issues)
+            Piece::assembled(Body::assembled(begin, field, elements), fingerprint, references, issues)
         });
         Resource { name: name.into(), piece }
     }
@@ -107,17 +107,14 @@ pub(crate) fn declared_by(service: &Service) -> String {
     format!("{kind} {}/{}", service.namespace, service.object_name)
 }
 
-/// An encoded `google.protobuf.Any` of that type whose value is the concatenation of `parts`.
-fn any(type_url: &str, parts: &[&[u8]]) -> Bytes {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let mut out = BytesMut::with_capacity(length + type_url.len() + 12);
+/// An encoded `google.protobuf.Any` of that type, whose value begins with `first` and has `n_more` bytes behind that.
+fn any_of(type_url: &str, first: &[u8], n_more: usize) -> Bytes {
+    let mut out = BytesMut::with_capacity(first.len() + type_url.len() + 12);
     encode_key(1, WireType::LengthDelimited, &mut out);
     encode_varint(type_url.len() as u64, &mut out);
     out.put_slice(type_url.as_bytes());
     encode_key(2, WireType::LengthDelimited, &mut out);
-    encode_varint(length as u64, &mut out);
-    for part in parts {
-        out.put_slice(part);
-    }
+    encode_varint((first.len() + n_more) as u64, &mut out);
+    out.put_slice(first);
     out.freeze()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Fingerprint, Issue};
+use proto::body::Body;
 use proto::constraints::Violation;
 
 use crate::fit::Fit;
@@ -84,8 +85,8 @@ impl<T> From<T> for Rendered<T> {
 #[derive(Clone)]
 pub struct Piece {
     /// The message, packed canonically (not wrapped in an Any).
-    pub bytes: Bytes,
-    /// Over the bytes.
+    pub bytes: Body,
+    /// Over the bytes, or over those of the parts that they are put together of.
     pub fingerprint: Fingerprint,
     /// Resources it names.
     pub references: Arc<[Reference]>,
@@ -107,10 +108,20 @@ impl fmt::Debug for Piece {
 }
 
 impl Piece {
+    /// A piece put together of others whose fingerprints went into this one.
+    pub(crate) fn assembled(
+        bytes: Body,
+        fingerprint: Fingerprint,
+        references: Vec<Reference>,
+        issues: Vec<Issue>,
+    ) -> Self {
+        Self { bytes, fingerprint, references: references.into(), issues: issues.into(), is_refused: false }
+    }
+
     /// A piece of these bytes.
     pub fn new(bytes: Bytes, references: Vec<Reference>, issues: Vec<Issue>) -> Self {
         let fingerprint = Fingerprint::of(&bytes);
-        Self { bytes, fingerprint, references: references.into(), issues: issues.into(), is_refused: false }
+        Self::assembled(bytes.into(), fingerprint, references, issues)
     }
 
     /// The piece of a message; `wrap` makes its bytes of the message's.

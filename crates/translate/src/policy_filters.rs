@@ -84,7 +84,7 @@ impl PolicyFilters {
     fn config<I: Input>(&mut self, ctx: &Context<'_>, input: &I) -> Any {
         let piece = ctx.piece(input);
         self.issues.extend(piece.issues.iter().cloned());
-        Any { type_url: I::Output::type_url(), value: piece.bytes.to_vec() }
+        Any { type_url: I::Output::type_url(), value: piece.bytes.whole().into() }
     }
 }
 

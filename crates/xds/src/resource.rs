@@ -9,6 +9,7 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use model::{Fingerprint, Fingerprinter};
+use proto::body::Body;
 use proto::envoy;
 use std::hash::Hash;
 
@@ -23,7 +24,7 @@ pub struct Resource(Arc<Content>);
 struct Content {
     name: Arc<str>,
     fingerprint: Fingerprint,
-    body: Bytes,
+    body: Body,
 }
 
 impl fmt::Debug for Resource {
@@ -59,8 +60,12 @@ impl Resource {
     }
 
     /// The same where the fingerprint of `body` is known already.
-    pub fn with_fingerprint(name: impl Into<Arc<str>>, body: Bytes, fingerprint: Fingerprint) -> Self {
-        Self(Arc::new(Content { name: name.into(), fingerprint, body }))
+    pub fn with_fingerprint(
+        name: impl Into<Arc<str>>,
+        body: impl Into<Body>,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        Self(Arc::new(Content { name: name.into(), fingerprint, body: body.into() }))
     }
 
     /// The name by which clients subscribe.
@@ -69,7 +74,7 @@ impl Resource {
     }
 
     /// The encoded `google.protobuf.Any`.
-    pub fn body(&self) -> &Bytes {
+    pub fn body(&self) -> &Body {
         &self.0.body
     }
 

@@ -16,10 +16,12 @@ const LARGE: usize = 4096;
 pub(super) struct Unwritten {
     /// All fields but the resources, until they are written.
     head: Option<Bytes>,
+    /// The resource that has begun, and the part of it that is next.
+    open: Option<(Resource, usize)>,
     resources: std::vec::IntoIter<Resource>,
     form: Form,
     length: usize,
-    /// How much of it is still to be copied.
+    /// Bytes that are not written.
     left: usize,
 }
 
@@ -37,12 +39,8 @@ impl Unwritten {
     /// A response with the fields of `head` and these resources, nothing of it written yet.
     pub(super) fn new(head: &impl Message, resources: Vec<Resource>, form: Form) -> Self {
         let head = Bytes::from(head.encode_to_vec());
-        let (mut length, mut left) = (head.len(), head.len());
-        for resource in &resources {
-            length += whole_len(form, resource);
-            left += copied_len(form, resource);
-        }
-        Self { head: Some(head), resources: resources.into_iter(), form, length, left }
+        let length = head.len() + resources.iter().map(|resource| whole_len(form, resource)).sum::<usize>();
+        Self { head: Some(head), open: None, resources: resources.into_iter(), form, length, left: length }
     }
 
     /// The length of the whole response in bytes.
@@ -50,9 +48,19 @@ impl Unwritten {
         self.length
     }
 
+    /// How much can be copied at most before something large comes.
+    fn n_next(&self) -> usize {
+        let first = self.resources.as_slice().first();
+        let is_large = |one: &Resource| one.body().n_parts() == 1 && one.body().len() >= LARGE;
+        match (&self.open, first) {
+            (None, Some(first)) if is_large(first) => self.head.as_ref().map_or(0, Bytes::len) + 256,
+            _ => self.left,
+        }
+    }
+
     /// Whether everything is written.
     pub(super) fn is_done(&self) -> bool {
-        self.head.is_none() && self.resources.as_slice().is_empty()
+        self.head.is_none() && self.open.is_none() && self.resources.as_slice().is_empty()
     }
 
     /// Writes on until the buffer holds `enough` bytes or all is written. Something large that comes then is not
@@ -62,21 +70,46 @@ impl Unwritten {
             return None;
         }
         // Once and for all: a buffer that grows is copied again and again.
-        buffer.reserve(self.left.min(enough + LARGE));
+        buffer.reserve(self.n_next().min(enough + LARGE));
         if let Some(head) = self.head.take() {
             self.left = self.left.saturating_sub(head.len());
             buffer.extend_from_slice(&head);
         }
         while buffer.len() < enough {
-            let resource = self.resources.next()?;
-            self.left = self.left.saturating_sub(copied_len(self.form, &resource));
-            put_before_body(self.form, &resource, buffer);
-            if is_large(&resource) {
-                return Some(resource.body().clone());
+            if self.open.is_none() {
+                let resource = self.resources.next()?;
+                let n_before = buffer.len();
+                put_before_body(self.form, &resource, buffer);
+                self.left = self.left.saturating_sub(buffer.len() - n_before);
+                self.open = Some((resource, 0));
             }
-            buffer.extend_from_slice(resource.body());
+            let large = self.write_part(buffer);
+            if large.is_some() {
+                return large;
+            }
         }
         None
+    }
+
+    /// Writes the next part of the resource that has begun, or returns it if it is large.
+    fn write_part(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
+        let (resource, index) = self.open.as_mut()?;
+        let n_before = buffer.len();
+        let mut large = None;
+        if let Some(part) = resource.body().part(*index, buffer) {
+            if part.len() >= LARGE {
+                large = Some(part.clone());
+                self.left = self.left.saturating_sub(part.len());
+            } else {
+                buffer.extend_from_slice(part);
+            }
+        }
+        self.left = self.left.saturating_sub(buffer.len() - n_before);
+        *index += 1;
+        if *index >= resource.body().n_parts() {
+            self.open = None;
+        }
+        large
     }
 }
 
@@ -99,16 +132,6 @@ fn whole_len(form: Form, resource: &Resource) -> usize {
         Form::Named => named_len(resource),
     };
     delimited_len(2, length)
-}
-
-/// How much of it is copied.
-fn copied_len(form: Form, resource: &Resource) -> usize {
-    let handed_over = if is_large(resource) { resource.body().len() } else { 0 };
-    whole_len(form, resource).saturating_sub(handed_over)
-}
-
-fn is_large(resource: &Resource) -> bool {
-    resource.body().len() >= LARGE
 }
 
 /// The length of the message with name and version.
@@ -179,7 +202,7 @@ mod tests {
         };
         let named = |resource: &Resource| RawResource {
             version: if resource.name().is_empty() { String::new() } else { resource.version() },
-            resource: resource.body().clone(),
+            resource: resource.body().whole(),
             name: resource.name().to_string(),
         };
         let whole =
@@ -199,7 +222,7 @@ mod tests {
             nonce: "n".into(),
             ..RawDiscoveryResponse::default()
         };
-        let bodies = resources().iter().map(|resource| resource.body().clone()).collect();
+        let bodies = resources().iter().map(|resource| resource.body().whole()).collect();
         let whole = RawDiscoveryResponse { resources: bodies, ..head.clone() };
         for enough in [1, 100, 1 << 20] {
             let (bytes, n_handed_over) = written(Unwritten::new(&head, resources(), Form::Bare), enough);

@@ -54,7 +54,7 @@ pub(crate) fn dump(connection: &Connection, query: &BTreeMap<String, String>) ->
 
 /// A resource as JSON, secrets struck out. One that cannot be read is shown by its type and the reason.
 pub(crate) fn resource(resource: &Resource) -> Value {
-    let any = match Any::decode(resource.body().clone()) {
+    let any = match Any::decode(resource.body().whole()) {
         Ok(any) => any,
         Err(error) => return json!({"error": error.to_string()}),
     };

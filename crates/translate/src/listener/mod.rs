@@ -42,7 +42,7 @@ pub fn generate(ctx: &Context<'_>) -> Vec<Resource> {
         if listener.piece.is_refused {
             return true;
         }
-        let own = address::places(&listener.piece.bytes);
+        let own = address::places(&listener.piece.bytes.whole());
         if let Some((place, first)) = own.iter().find_map(|place| places.get_key_value(place)) {
             let message =
                 format!("listener {first} has the address {place} already, so this one is left out");

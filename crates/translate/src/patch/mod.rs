@@ -37,7 +37,7 @@ struct Base(Arc<Piece>);
 impl Base {
     fn message<M: Message + Default>(&self) -> M {
         // The bytes were encoded in this crate.
-        Any::decode(self.0.bytes.clone()).and_then(|any| M::decode(any.value.as_slice())).unwrap_or_default()
+        Any::decode(self.0.bytes.whole()).and_then(|any| M::decode(any.value.as_slice())).unwrap_or_default()
     }
 
     fn issues(&self) -> Vec<Issue> {
@@ -74,7 +74,7 @@ fn patched<I: Input>(ctx: &Context<'_>, input: &I) -> Option<Resource> {
         name: String,
     }
     let resource = ctx.resource("", input);
-    let any = Any::decode(resource.piece.bytes.clone()).ok()?;
+    let any = Any::decode(resource.piece.bytes.whole()).ok()?;
     let name = Named::decode(any.value.as_slice()).ok()?.name;
     (!name.is_empty()).then(|| Resource { name: name.into(), piece: resource.piece })
 }

@@ -48,8 +48,8 @@ fn a_name_that_is_not_known_is_answered_by_something_empty_until_it_is() {
         responses.iter().map(|response| response.resources.iter().map(|r| &**r.name()).collect()).collect();
     assert_eq!(names, [vec!["a", "later"], vec!["other"]]);
     let any = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
-    assert!(any(responses[0].resources[1].body()).contains("ClusterLoadAssignment"));
-    assert!(any(responses[1].resources[0].body()).contains("RouteConfiguration"));
+    assert!(any(&responses[0].resources[1].body().whole()).contains("ClusterLoadAssignment"));
+    assert!(any(&responses[1].resources[0].body().whole()).contains("RouteConfiguration"));
     assert!(sent(&mut session, &world()).is_empty());
     assert_eq!(sent(&mut session, &changed(&world(), &[(Endpoint, "later", 1)])), ["eds later"]);
 }
