@@ -31,6 +31,9 @@ use crate::{Ads, AdsOptions, Certificates, TlsIncoming, TlsPeer};
 /// come at the same time would hold 400 MB.
 const MAX_UNREAD: usize = 64 * 1024;
 
+/// How many bytes of a stream's requests wait to be looked at: what HTTP/2 begins with where nobody says anything.
+const REQUEST_WINDOW: u32 = 65_535;
+
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -225,6 +228,7 @@ impl Connection {
             .max_concurrent_streams(self.options.max_concurrent_streams)
             .keep_alive_interval(self.options.keepalive_interval)
             .keep_alive_timeout(self.options.keepalive_timeout)
+            .initial_stream_window_size(REQUEST_WINDOW)
             .max_send_buf_size(MAX_UNREAD);
         builder
     }

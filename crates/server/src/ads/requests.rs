@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, BytesMut};
 use hyper::body::Body as _;
-use prost::Message;
+use prost::{DecodeError, Message};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -28,27 +28,49 @@ impl<M: Message + Default> Requests<M> {
         Self { body, unread: BytesMut::new(), limit, message: PhantomData }
     }
 
+    /// The next message, of which only what `P` knows is read; it comes again with the next call. `None` when the client
+    /// has sent its last.
+    pub(super) async fn peek<P: Message + Default>(&mut self) -> Result<Option<P>, Status> {
+        while self.next_length()?.is_none() {
+            if !self.read().await? {
+                return Ok(None);
+            }
+        }
+        let Some(length) = self.next_length()? else { return Ok(None) };
+        let bytes = self.unread.get(HEADER..HEADER + length).unwrap_or_default();
+        P::decode(bytes).map(Some).map_err(unreadable)
+    }
+
     /// The next message; `None` when the client has sent its last. May be dropped and called again: nothing is lost.
     pub(crate) async fn message(&mut self) -> Result<Option<M>, Status> {
         loop {
             if let Some(message) = self.take()? {
                 return Ok(Some(message));
             }
-            let frame = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
-            match frame.transpose()? {
-                // Trailers say nothing here.
-                Some(frame) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.unread.extend_from_slice(&data);
-                    }
-                }
-                None if self.unread.is_empty() => return Ok(None),
-                None => return Err(Status::internal("the stream of requests ends within a message")),
+            if !self.read().await? {
+                return Ok(None);
             }
         }
     }
 
-    fn take(&mut self) -> Result<Option<M>, Status> {
+    /// Reads on; false when the client has sent its last.
+    async fn read(&mut self) -> Result<bool, Status> {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
+        match frame.transpose()? {
+            // Trailers say nothing here.
+            Some(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    self.unread.extend_from_slice(&data);
+                }
+                Ok(true)
+            }
+            None if self.unread.is_empty() => Ok(false),
+            None => Err(Status::internal("the stream of requests ends within a message")),
+        }
+    }
+
+    /// The length of the next message, if all of it was read.
+    fn next_length(&self) -> Result<Option<usize>, Status> {
         let Some((&[is_compressed, a, b, c, d], rest)) = self.unread.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -63,13 +85,21 @@ impl<M: Message + Default> Requests<M> {
                 self.limit
             )));
         }
-        let Some(bytes) = rest.get(..length) else { return Ok(None) };
-        let message = M::decode(bytes)
-            .map_err(|error| Status::internal(format!("a request cannot be read: {error}")))?;
+        Ok((rest.len() >= length).then_some(length))
+    }
+
+    fn take(&mut self) -> Result<Option<M>, Status> {
+        let Some(length) = self.next_length()? else { return Ok(None) };
+        let bytes = self.unread.get(HEADER..HEADER + length).unwrap_or_default();
+        let message = M::decode(bytes).map_err(unreadable)?;
         self.unread.advance(HEADER + length);
         if self.unread.is_empty() {
             self.unread = BytesMut::new();
         }
         Ok(Some(message))
     }
+}
+
+fn unreadable(error: DecodeError) -> Status {
+    Status::internal(format!("a request cannot be read: {error}"))
 }

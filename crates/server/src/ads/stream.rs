@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use ca::Identity;
 use prost::Message;
+use proto::envoy::core::Node;
 use proto::type_url;
-use scope::{Node, Proxy, ProxyType, SecretAccess};
+use scope::{Proxy, ProxyType, SecretAccess};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Status;
@@ -83,10 +84,10 @@ async fn serve<W: Wire>(
 ) -> Result<(), Status> {
     let first = tokio::select! {
         () = left(&mut leaving) => return Err(stopping_status()),
-        first = first_request::<W>(incoming) => first?,
+        first = first_node::<W>(incoming) => first?,
     };
-    let Some(first) = first else { return Ok(()) };
-    let proxy = admit(W::node(&first), shared.options.ambient)?;
+    let Some(node) = first else { return Ok(()) };
+    let proxy = admit(node.as_ref(), shared.options.ambient)?;
     let identity = match &visitor.proof {
         Some(proof) => proof.gate.check_node(&proof.caller, &proxy)?,
         None => None,
@@ -101,7 +102,16 @@ async fn serve<W: Wire>(
     }
     let mut snapshots = shared.discovery.connect(stream.connection.id, Arc::clone(&stream.connection.proxy));
     let mut rights = Rights::new(visitor.proof, stream.connection.identity.clone());
-    let mut next = Some(first);
+    // Who comes back names all that it has, and many come back at once: nothing of that is taken apart before there is
+    // something to compare it with.
+    while snapshots.borrow_and_update().is_none() {
+        tokio::select! {
+            () = left(&mut leaving) => return Err(stopping_status()),
+            changed = snapshots.changed() => changed.map_err(|_| gone_status())?,
+            () = outgoing.responses.closed() => return Ok(()),
+        }
+    }
+    let mut next = None;
     let mut pushed = false;
     loop {
         if outgoing.progress.is_stuck() {
@@ -132,7 +142,7 @@ async fn serve<W: Wire>(
             },
             changed = snapshots.changed() => match changed {
                 Ok(()) => pushed = true,
-                Err(_) => return Err(Status::unavailable("the proxy's configuration is no longer served here")),
+                Err(_) => return Err(gone_status()),
             },
             () = rights.run_out() => {}
             () = outgoing.progress.stuck() => return Err(stream.unread()),
@@ -176,22 +186,25 @@ impl Rights {
     }
 }
 
-/// Whatever is said of health before anything was asked for is dropped.
-async fn first_request<W: Wire>(incoming: &mut Requests<W::Request>) -> Result<Option<W::Request>, Status> {
-    while let Some(request) = incoming.message().await? {
-        if W::type_url(&request) != type_url::HEALTH_INFORMATION {
-            return Ok(Some(request));
+/// The node that the first request names, which is left to be read. Whatever is said of health before anything was
+/// asked for is dropped.
+async fn first_node<W: Wire>(incoming: &mut Requests<W::Request>) -> Result<Option<Option<Node>>, Status> {
+    while let Some(introduction) = incoming.peek::<W::Introduction>().await? {
+        let (node, type_url) = W::introduced(introduction);
+        if type_url != type_url::HEALTH_INFORMATION {
+            return Ok(Some(node));
         }
+        incoming.message().await?;
     }
     Ok(None)
 }
 
-fn admit(node: Option<&proto::envoy::core::Node>, ambient: bool) -> Result<Proxy, Status> {
+fn admit(node: Option<&Node>, ambient: bool) -> Result<Proxy, Status> {
     let node = node.filter(|node| !node.id.is_empty());
     let node =
         node.ok_or_else(|| Status::invalid_argument("the first request of a stream must name its node"))?;
-    let proxy =
-        Proxy::parse(&Node::from(node)).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let proxy = Proxy::parse(&scope::Node::from(node))
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
     if proxy.proxy_type == ProxyType::Ztunnel && !ambient {
         return Err(Status::invalid_argument("ztunnel is not served: ambient mode is off"));
     }
@@ -204,6 +217,10 @@ async fn left(leaving: &mut Option<Leaving>) {
         Some(leaving) => leaving.wait().await,
         None => std::future::pending().await,
     }
+}
+
+fn gone_status() -> Status {
+    Status::unavailable("the proxy's configuration is no longer served here")
 }
 
 /// Tells proxies to come back elsewhere.

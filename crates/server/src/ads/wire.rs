@@ -13,9 +13,12 @@ use super::unwritten::{Form, Unwritten};
 /// One of the two protocols.
 pub(crate) trait Wire: Send + Sync + 'static {
     type Request: Message + Default + Send + 'static;
+    /// Who speaks and of what: all that is read of a request before there is something to answer.
+    type Introduction: Message + Default + Send + 'static;
     const PROTOCOL: Protocol;
 
-    fn node(request: &Self::Request) -> Option<&Node>;
+    /// The node and the type.
+    fn introduced(introduction: Self::Introduction) -> (Option<Node>, String);
     fn type_url(request: &Self::Request) -> &str;
     fn request(resource_type: ResourceType, request: Self::Request) -> Request;
     fn response(response: xds::Response) -> Unwritten;
@@ -28,6 +31,24 @@ pub(crate) trait Wire: Send + Sync + 'static {
     -> Unwritten;
 }
 
+/// What a [`DiscoveryRequest`] begins with.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SotwIntroduction {
+    #[prost(message, optional, tag = "2")]
+    node: Option<Node>,
+    #[prost(string, tag = "4")]
+    type_url: String,
+}
+
+/// What a [`DeltaDiscoveryRequest`] begins with.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct DeltaIntroduction {
+    #[prost(message, optional, tag = "1")]
+    node: Option<Node>,
+    #[prost(string, tag = "2")]
+    type_url: String,
+}
+
 /// State of the world.
 pub(crate) struct Sotw;
 
@@ -36,10 +57,11 @@ pub(crate) struct Delta;
 
 impl Wire for Sotw {
     type Request = DiscoveryRequest;
+    type Introduction = SotwIntroduction;
     const PROTOCOL: Protocol = Protocol::Sotw;
 
-    fn node(request: &DiscoveryRequest) -> Option<&Node> {
-        request.node.as_ref()
+    fn introduced(introduction: SotwIntroduction) -> (Option<Node>, String) {
+        (introduction.node, introduction.type_url)
     }
 
     fn type_url(request: &DiscoveryRequest) -> &str {
@@ -87,10 +109,11 @@ impl Wire for Sotw {
 
 impl Wire for Delta {
     type Request = DeltaDiscoveryRequest;
+    type Introduction = DeltaIntroduction;
     const PROTOCOL: Protocol = Protocol::Delta;
 
-    fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
-        request.node.as_ref()
+    fn introduced(introduction: DeltaIntroduction) -> (Option<Node>, String) {
+        (introduction.node, introduction.type_url)
     }
 
     fn type_url(request: &DeltaDiscoveryRequest) -> &str {

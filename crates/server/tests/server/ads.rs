@@ -300,6 +300,7 @@ async fn a_client_that_never_reads_is_let_go_and_holds_up_nobody() {
 #[tokio::test]
 async fn nobody_can_fill_the_memory_with_names() {
     let running = start(AdsOptions { max_names: 10, ..AdsOptions::default() }).await;
+    running.publish(clusters(&["a"], "1"));
     let resource_names = (0..11).map(|number| number.to_string()).collect();
     let request = DiscoveryRequest { resource_names, type_url: type_url::ENDPOINT.into(), ..first() };
     let mut stream = sotw(&mut client(&running).await, request).await.unwrap();
