@@ -84,7 +84,7 @@ impl Incoming {
         while self.left > 0 {
             let has_all = self.unread.len() >= self.left;
             let visible = self.unread.get(..self.left).unwrap_or(&self.unread);
-            let Some((number, value, length)) = field(visible)? else {
+            let Some(Field { number, value, length }) = field(visible)? else {
                 return if has_all { Err(malformed()) } else { Ok(None) };
             };
             match number {
@@ -107,7 +107,7 @@ impl Incoming {
 fn resource(mut bytes: &[u8]) -> Result<Resource<'_>, Status> {
     let mut resource = Resource::default();
     while !bytes.is_empty() {
-        let Some((number, value, length)) = field(bytes)? else { return Err(malformed()) };
+        let Some(Field { number, value, length }) = field(bytes)? else { return Err(malformed()) };
         match number {
             1 => resource.version = text(value)?,
             2 => resource.body = value,
@@ -119,8 +119,15 @@ fn resource(mut bytes: &[u8]) -> Result<Resource<'_>, Status> {
     Ok(resource)
 }
 
-/// The first field: its number, its value if it has bytes, and its whole length. `None` if it goes on.
-fn field(bytes: &[u8]) -> Result<Option<(u64, &[u8], usize)>, Status> {
+struct Field<'a> {
+    number: u64,
+    value: &'a [u8],
+    /// Of all of it.
+    length: usize,
+}
+
+/// The first field; `None` if it goes on.
+fn field(bytes: &[u8]) -> Result<Option<Field<'_>>, Status> {
     let Some((key, key_len)) = varint(bytes) else { return Ok(None) };
     let rest = bytes.get(key_len..).unwrap_or_default();
     let wire_type = WireType::try_from(key & 7).map_err(|_| malformed())?;
@@ -138,7 +145,7 @@ fn field(bytes: &[u8]) -> Result<Option<(u64, &[u8], usize)>, Status> {
         WireType::StartGroup | WireType::EndGroup => return Err(malformed()),
     };
     let value = rest.get(skipped..).and_then(|rest| rest.get(..length));
-    Ok(value.map(|value| (key >> 3, value, key_len + skipped + length)))
+    Ok(value.map(|value| Field { number: key >> 3, value, length: key_len + skipped + length }))
 }
 
 /// A number and how many bytes it takes; `None` if it goes on.
