@@ -74,8 +74,8 @@ impl FolderSource {
         // Watching starts before reading, so that nothing falls between the two.
         let watcher = watch(&folder, to_thread.clone())
             .map_err(|source| FolderError::WatchFolder { folder: folder.clone(), source })?;
-        let first =
-            scan(&folder).map_err(|source| FolderError::ReadFolder { folder: folder.clone(), source })?;
+        let first = scan(&folder, |_| None)
+            .map_err(|source| FolderError::ReadFolder { folder: folder.clone(), source })?;
         let mut catalog = Catalog::default();
         let Outcome { changes, rejections, warnings } = catalog.advance(first);
         on_event(SourceEvent { changes, rejections: rejections.clone(), warnings: warnings.clone() });
@@ -149,7 +149,7 @@ impl<F: FnMut(SourceEvent)> Follower<F> {
     }
 
     fn read(&mut self, mut warnings: Vec<String>) {
-        let changes = match scan(&self.folder) {
+        let changes = match scan(&self.folder, |path| self.catalog.stamp(path)) {
             Ok(found) => {
                 let outcome = self.catalog.advance(found);
                 warnings.extend(outcome.warnings);
