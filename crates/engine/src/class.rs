@@ -1,7 +1,7 @@
 //! The state of one class of proxies: what it has of its own (listeners, the clusters of what it serves, extensions),
 //! and the snapshot, put together of that and of what it shares with classes that call alike.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub(crate) struct Class {
     /// What the snapshot was put together from.
     shared: Arc<Snapshot>,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What came up for what it has of its own, gathered when somebody asks.
+    findings: OnceCell<Arc<Findings>>,
 }
 
 impl Class {
@@ -67,6 +69,7 @@ impl Class {
             routes: Arc::default(),
             shared: Arc::default(),
             snapshot: Arc::default(),
+            findings: OnceCell::new(),
         };
         if let Some(neighbour) = neighbour {
             // All of it is about to be made again; where that comes to the same it stays in its place.
@@ -155,6 +158,9 @@ impl Class {
             self.make_secrets(outbound, &ctx, report);
             readers.maker_read(maker, &self.secrets.reads);
         }
+        if makes_endpoints || makes_listeners || extensions_moved || secrets_moved {
+            self.findings = OnceCell::new();
+        }
         let moved = makes_listeners || extensions_moved;
         self.assemble(&outbound.snapshot, makes_endpoints, moved);
         if secrets_moved {
@@ -226,12 +232,16 @@ impl Class {
         !Arc::ptr_eq(&self.shared, &outbound.snapshot)
     }
 
-    /// Adds what the user should know about what it has of its own, and what is counted.
-    pub(crate) fn add_findings(&self, all: &mut Findings) {
-        for group in [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets] {
-            group.add_findings(all);
-        }
-        all.issues.extend(self.withheld.iter().cloned());
+    /// What the user should know about what it has of its own, and what is counted.
+    pub(crate) fn findings(&self) -> Arc<Findings> {
+        Arc::clone(self.findings.get_or_init(|| {
+            let mut all = Findings::default();
+            for group in [&self.clusters, &self.endpoints, &self.listeners, &self.extensions, &self.secrets] {
+                group.add_findings(&mut all);
+            }
+            all.issues.extend(self.withheld.iter().cloned());
+            Arc::new(all)
+        }))
     }
 
     /// What it asked.

@@ -249,9 +249,9 @@ impl Engine {
     }
 
     fn found(&self) -> &All {
-        self.issues.all(&self.mesh, |all| {
-            self.outbounds.values().for_each(|outbound| all.add(outbound.findings()));
-            self.classes.values().for_each(|class| class.add_findings(all));
+        self.issues.all(&self.mesh, || {
+            let outbounds = self.outbounds.values().map(Outbound::findings);
+            outbounds.chain(self.classes.values().map(Class::findings)).collect()
         })
     }
 

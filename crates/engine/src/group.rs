@@ -53,6 +53,11 @@ impl Group {
         self
     }
 
+    /// Whether the same was found for both.
+    pub(crate) fn found_as(&self, other: &Self) -> bool {
+        self.findings == other.findings
+    }
+
     /// Adds what the user should know about them, and what is counted.
     pub(crate) fn add_findings(&self, all: &mut Findings) {
         all.add(&self.findings);

@@ -1,7 +1,7 @@
 //! What users should know of their configuration, gathered once for each state and not once for each who asks: most
 //! of it concerns the mesh, which looks at every object for it. Counts are for the gauges of the push status.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +13,29 @@ use model::{Findings, Gauge, Issue, findings};
 pub(crate) struct Issues {
     of_mesh: OnceCell<Findings>,
     all: OnceCell<All>,
+    made: RefCell<Made>,
+}
+
+/// What was found in all that was made, put together. Most changes bring nothing new of that, and there are as many
+/// parts as classes, each with as much as the mesh gives rise to.
+#[derive(Default)]
+struct Made {
+    parts: Vec<Arc<Findings>>,
+    together: Arc<Findings>,
+}
+
+impl Made {
+    fn update(&mut self, parts: Vec<Arc<Findings>>) {
+        let is_same = parts.len() == self.parts.len()
+            && parts.iter().zip(&self.parts).all(|(new, old)| Arc::ptr_eq(new, old));
+        if !is_same {
+            let mut together = Findings::default();
+            for part in &parts {
+                together.add(part);
+            }
+            *self = Self { parts, together: Arc::new(together) };
+        }
+    }
 }
 
 /// Both in order.
@@ -24,7 +47,8 @@ pub(crate) struct All {
 impl Issues {
     /// The mesh is another.
     pub(crate) fn forget_mesh(&mut self) {
-        *self = Self::default();
+        self.of_mesh = OnceCell::new();
+        self.all = OnceCell::new();
     }
 
     /// What is made of it is another.
@@ -32,11 +56,13 @@ impl Issues {
         self.all = OnceCell::new();
     }
 
-    /// All of them; `add_made` adds those of what is made of the mesh.
-    pub(crate) fn all(&self, mesh: &Mesh, add_made: impl FnOnce(&mut Findings)) -> &All {
+    /// All of them; `made` are those of what is made of the mesh.
+    pub(crate) fn all(&self, mesh: &Mesh, made: impl FnOnce() -> Vec<Arc<Findings>>) -> &All {
         self.all.get_or_init(|| {
             let mut all = self.of_mesh.get_or_init(|| of_mesh(mesh)).clone();
-            add_made(&mut all);
+            let mut known = self.made.borrow_mut();
+            known.update(made());
+            all.add(&known.together);
             let mut counted: BTreeMap<Gauge, usize> =
                 findings::GAUGES.iter().map(|gauge| (*gauge, 0)).collect();
             for (gauge, _) in &all.counted {

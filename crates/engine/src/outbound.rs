@@ -150,7 +150,12 @@ impl Outbound {
         let ctx = Context { reader, scope: &scope, cache, findings: &findings };
         let mut builder = self.snapshot.to_builder();
         let mut is_new = BTreeSet::new();
+        // What a new scope brings may be told of it, too.
+        if matches!(stale, Stale::All) || all_routes {
+            self.findings = OnceCell::new();
+        }
         if stale.meets(&self.clusters.reads) {
+            self.findings = OnceCell::new();
             report.select("cds");
             let resources = translate::cluster::outbound(&ctx);
             self.clusters = Group::made(resources, &ctx).like(&self.clusters);
@@ -172,6 +177,7 @@ impl Outbound {
             }
         }
         if stale.meets(&self.name_table.reads) {
+            self.findings = OnceCell::new();
             report.select("nds");
             let resources: Vec<Resource> = translate::name_table::generate(&ctx).into_iter().collect();
             self.name_table = Arc::new(Group::made(resources, &ctx));
@@ -194,7 +200,6 @@ impl Outbound {
             self.make(key, &ctx, &mut builder, readers, report);
         }
         self.snapshot = Arc::new(builder.build());
-        self.findings = OnceCell::new();
     }
 
     fn make(
@@ -211,6 +216,10 @@ impl Outbound {
             _ => (ResourceType::Route, translate::route::generate(ctx, &key.1)),
         };
         let group = Group::made(made.into_iter().collect(), ctx);
+        // Gathered over all that is named, so kept where nothing else was found.
+        if self.named.get(&key).is_none_or(|known| !known.found_as(&group)) {
+            self.findings = OnceCell::new();
+        }
         readers.resource_read(key.0, &key.1, &group.reads);
         match group.resources.first().filter(|resource| !resource.piece.is_refused) {
             Some(resource) => builder.insert(resource_type, to_xds(resource)),
@@ -262,7 +271,6 @@ impl Outbound {
             self.make(key, &ctx, &mut builder, readers, report);
         }
         self.snapshot = Arc::new(builder.build());
-        self.findings = OnceCell::new();
     }
 
     /// The route configurations that it has.
@@ -289,8 +297,8 @@ impl Outbound {
     }
 
     /// Everything the user should know about what was built, and what is counted of it.
-    pub(crate) fn findings(&self) -> &Findings {
-        self.findings.get_or_init(|| {
+    pub(crate) fn findings(&self) -> Arc<Findings> {
+        Arc::clone(self.findings.get_or_init(|| {
             let mut all = Findings::default();
             for group in [&self.clusters, &self.name_table].into_iter().chain(self.named.values()) {
                 group.add_findings(&mut all);
@@ -298,7 +306,7 @@ impl Outbound {
             all.issues.extend(self.scope.envoy_patches.issues.iter().cloned());
             all.issues.extend(self.scope.gateway.iter().flat_map(|gateway| &gateway.issues).cloned());
             Arc::new(all)
-        })
+        }))
     }
 
     /// What it asked as a whole.

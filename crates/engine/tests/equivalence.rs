@@ -352,6 +352,8 @@ proptest! {
             if edit.commit {
                 let report = stepwise.commit();
                 prop_assert_eq!(report.panics, Vec::<String>::new());
+                // Asked for after every change, as the process does, so that what is kept of it is at stake.
+                stepwise.engine.counted();
             }
         }
         stepwise.commit();
@@ -366,5 +368,7 @@ proptest! {
             prop_assert_eq!(contents(&stepwise, id as u64), contents(&at_once, id as u64));
             prop_assert_eq!(contents(&stepwise, id as u64), alone(&stepwise, proxy));
         }
+        prop_assert_eq!(stepwise.engine.issues(), at_once.engine.issues());
+        prop_assert_eq!(stepwise.engine.counted(), at_once.engine.counted());
     }
 }
